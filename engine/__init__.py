@@ -1,0 +1,1 @@
+"""leadledger: an event-sourced lead lifecycle engine."""

@@ -1,0 +1,1 @@
+"""Event-sourced aggregates: streams of facts."""

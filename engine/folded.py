@@ -1,0 +1,84 @@
+"""What folding gives: records of states, visits, clock runs and funnel hits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.history import Histories
+from engine.ruleset import RuleSet
+
+MAX_SCORES, MAX_TRACKS, MAX_STEPS = 4, 4, 12
+
+LEAD_STATE = np.dtype(
+    [
+        ("touchpoints", "<i8"),  # folded up to T; 0: the lead does not exist yet
+        ("first", "<i8"),  # index into Histories.touches
+        ("last", "<i8"),
+        ("first_at", "<i8"),
+        ("last_at", "<i8"),
+        ("seen", "<u8"),  # bit i: signal i was shown
+        ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of last_at; see fold.scores_at
+        ("stage", "<i4", (MAX_TRACKS,)),  # index, -1: none
+        ("since", "<i8", (MAX_TRACKS,)),  # when that stage was entered
+        ("owner", "<i4"),  # dictionary id, 0: none
+        ("value_currency", "<i4"),  # dictionary id, 0: no value
+        ("value_minor", "<i8"),
+        ("anomalies", "<i8"),
+        ("next_due", "<i8"),  # next timed move, or touchpoint that lies ahead of T; NEVER
+    ]
+)
+ENTER, ADVANCE, FALL = 0, 1, 2
+VISIT = np.dtype(
+    [
+        ("lead", "<i4"),  # index into Histories.leads
+        ("track", "<i4"),
+        ("stage", "<i4"),
+        ("visit", "<i4"),  # how many-th in this stage, from 1
+        ("entered", "<i8"),
+        ("left", "<i8"),  # NEVER while open
+        ("after", "<i8"),  # index of the last touch applied by then: the cause, where move is 0
+        ("move", "<i4"),  # 0: caused by the touch; else the timed move, from 1
+        ("direction", "<i4"),
+        ("skipped", "<i4"),
+        ("reserved", "<i4"),
+    ]
+)
+OPEN, MET, LATE, CANCELLED, BREACHED = 0, 1, 2, 3, 4
+CLOCK_RUN = np.dtype(
+    [
+        ("lead", "<i4"),
+        ("clock", "<i4"),
+        ("started", "<i8"),
+        ("due", "<i8"),
+        ("ended", "<i8"),  # NEVER while open
+        ("outcome", "<i4"),  # OPEN: running while T <= due, breached after
+        ("reserved", "<i4"),
+    ]
+)
+FUNNEL_HIT = np.dtype(
+    [
+        ("lead", "<i4"),
+        ("depth", "<i4"),  # 0: excluded
+        ("entered", "<i8"),  # of the attempt; of the first attempt where excluded
+        ("reached", "<i8", (MAX_STEPS,)),  # instants; unordered: the k-th step got, in time order
+        ("open_until", "<i8"),  # open at T if T < open_until; 0: not open (complete, or excluded)
+        ("excluded", "<i4"),
+        ("reserved", "<i4"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Histories folded under one rule set up to an instant."""
+
+    histories: Histories
+    rules: RuleSet
+    as_of: int  # microseconds, UTC
+    signals: NDArray[np.uint64]  # per touch: bit i is signal i
+    states: NDArray[np.void]  # LEAD_STATE, one per lead
+    entries: NDArray[np.void]  # VISIT, per lead in the order that they came about (item order)
+    visits: NDArray[np.void]  # the same, per lead by track, then time
+    clock_runs: NDArray[np.void]  # CLOCK_RUN, per lead by clock, then start
+    hits: tuple[NDArray[np.void], ...]  # FUNNEL_HIT per funnel, by lead, then entered

@@ -1,0 +1,1 @@
+"""Read models: folded histories to rows."""

@@ -1,0 +1,1 @@
+"""The stores: facts and read models on disk."""

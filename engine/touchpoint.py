@@ -1,0 +1,110 @@
+"""The fact: one contact between a prospect and the business."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+Scalar = str | int | float | bool
+TimeQuality = Literal["exact", "date", "sent", "received"]
+
+STRONG_KINDS = ("crm_id", "user_id", "email", "phone", "external_id")
+KINDS = (*STRONG_KINDS, "anonymous_id", "click_id")  # in order of precedence
+PERSONAL_FIELDS = ("name", "address", "email", "phone", "company", "text")
+NEVER_FOLDED = frozenset(
+    ("touchpoint_retracted", "ad_spend_reported", "identity_linked", "identity_unlinked")
+)
+
+
+class Identifier(Struct, frozen=True, order=True):
+    """Who, without saying so: a kind and a keyed digest (64 lower-case hex digits)."""
+
+    kind: str
+    digest: str
+
+
+class Mention(Struct, frozen=True):
+    """Another person in a touchpoint; never evidence of who the lead is."""
+
+    role: str
+    kind: str
+    digest: str
+
+
+class Similar(Struct, frozen=True):
+    """A comparable form of an identifier or name, for suggesting duplicates."""
+
+    form: str
+    digest: str
+
+
+class Campaign(Struct, frozen=True):
+    """Where a touchpoint was bought or sent from."""
+
+    source: str | None = None
+    medium: str | None = None
+    name: str | None = None
+    term: str | None = None
+    content: str | None = None
+
+
+class Actor(Struct, frozen=True):
+    """Who did it: kind is lead, rep or system."""
+
+    kind: str
+    id: str | None = None
+
+
+class Money(Struct, frozen=True):
+    """An amount in minor units of an ISO 4217 currency."""
+
+    minor: int
+    currency: str
+
+
+class Sealed(Struct, frozen=True):
+    """Personal fields, encrypted under one data key; all three base64url."""
+
+    key_id: str
+    nonce: str
+    ciphertext: str
+
+
+class Touchpoint(Struct, frozen=True, kw_only=True):
+    """One contact between a prospect and the business, as a tool reported it."""
+
+    source: str
+    event_id: str
+    type: str
+    occurred_at: int  # microseconds, UTC
+    received_at: int  # microseconds, UTC
+    content: str  # 32 hex digits: keyed digest of the canonical content
+    identifiers: tuple[Identifier, ...] = ()
+    sequence: int = 0
+    time_quality: TimeQuality = "exact"
+    channel: str = "other"
+    campaign: Campaign | None = None
+    actor: Actor | None = None
+    deal: str | None = None
+    account: str | None = None
+    mentions: tuple[Mention, ...] = ()
+    amount: Money | None = None
+    attributes: Mapping[str, Scalar] = {}
+    sealed: Sealed | None = None
+    similar: tuple[Similar, ...] = ()
+
+    @property
+    def primary(self) -> Identifier | None:
+        """The first identifier by precedence, then by digest; None where nobody is named."""
+        return min(self.identifiers, key=_precedence, default=None)
+
+
+class Encoded(Struct, frozen=True):
+    """A canonical, sealed touchpoint beside the Avro bytes that stand for it everywhere."""
+
+    touchpoint: Touchpoint
+    data: bytes
+
+
+def _precedence(identifier: Identifier) -> tuple[int, str]:
+    return KINDS.index(identifier.kind), identifier.digest
