@@ -50,8 +50,8 @@ class Score(Struct, frozen=True):
     name: str
     earns: tuple[Earn, ...]
     half_life_us: int | None = None
-    floor: int = -(10**18)  # micro-points
-    cap: int = 10**18
+    floor: int = -(10**12)  # micro-points
+    cap: int = 10**12
     label: Label = {}
 
 
