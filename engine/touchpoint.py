@@ -106,5 +106,20 @@ class Encoded(Struct, frozen=True):
     data: bytes
 
 
+class Arrival(Struct, frozen=True, kw_only=True):
+    """One delivery at an edge: accepted (`encoded`), or set aside with a reason.
+
+    `form` says what `data` is: a "touchpoint" as JSON text, or a "row" of a mapped file.
+    """
+
+    origin: str  # file or topic
+    line: int  # line, from 1, or offset
+    data: bytes  # as it came
+    form: str = "touchpoint"
+    encoded: Encoded | None = None
+    reason: str | None = None  # a reason of the list of reasons
+    detail: str = ""  # what was wrong, never a value of the row
+
+
 def _precedence(identifier: Identifier) -> tuple[int, str]:
     return KINDS.index(identifier.kind), identifier.digest
