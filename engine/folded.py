@@ -17,7 +17,7 @@ LEAD_STATE = np.dtype(
         ("last", "<i8"),
         ("first_at", "<i8"),
         ("last_at", "<i8"),
-        ("seen", "<u8"),  # bit i: signal i was shown
+        ("seen", "<i8"),  # bit i: signal i was shown
         ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of last_at; see fold.scores_at
         ("stage", "<i4", (MAX_TRACKS,)),  # index, -1: none
         ("since", "<i8", (MAX_TRACKS,)),  # when that stage was entered
@@ -76,7 +76,7 @@ class Folded:
     histories: Histories
     rules: RuleSet
     as_of: int  # microseconds, UTC
-    signals: NDArray[np.uint64]  # per touch: bit i is signal i
+    signals: NDArray[np.int64]  # per touch: bit i is signal i
     states: NDArray[np.void]  # LEAD_STATE, one per lead
     entries: NDArray[np.void]  # VISIT, per lead in the order that they came about (item order)
     visits: NDArray[np.void]  # the same, per lead by track, then time

@@ -1,17 +1,20 @@
 """Histories: the touchpoints of many leads as columns, in happening order.
 
 Recording packs each touchpoint into one byte string: a `TOUCH` record, then its
-attributes as `ATTRIBUTE` records (sorted by name id), then its event id in UTF-8. Ids of strings come from
-the store's dictionary, from 1; 0 stands for "absent". Reading is joining and
-viewing; nothing is decoded.
+attributes as `ATTRIBUTE` records (sorted by name id), then its event id in UTF-8.
+Ids of strings come from the store's dictionary, from 1; 0 stands for "absent".
+Reading is joining and viewing; nothing is decoded.
 """
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engine.touchpoint import Campaign, Scalar, Touchpoint
 
 NEVER = np.iinfo(np.int64).max  # "not yet", "open", "never due"
 
@@ -59,8 +62,8 @@ class Strings(Protocol):
 class Histories:
     """Touchpoints of n leads; lead i has touches[starts[i]:starts[i + 1]], in happening order.
 
-    Attributes of touch j are attributes[attribute_at[j] : attribute_at[j] + touches["attributes"][j]];
-    its event id is event_ids[event_id_at[j] : event_id_at[j] + event_id_size[j]].
+    Attributes of touch j are the touches["attributes"][j] records of `attributes` from
+    attribute_at[j] on; its event id is event_ids[event_id_at[j] : event_id_at[j] + event_id_size[j]].
     """
 
     leads: list[str]  # n lead ids
@@ -80,8 +83,141 @@ class Histories:
         return bytes(self.event_ids[at : at + int(self.event_id_size[touch])]).decode()
 
 
+Dictionary = Mapping[str | None, int]  # a text to its id; None to 0
+
+_TOUCH = struct.Struct("<4q13iHBB")
+_BITS = struct.Struct("<2iq")
+_DOUBLE = struct.Struct("<2id")
+_QUALITY = {"exact": 0, "date": 1, "sent": 2, "received": 3}
+_NO_CAMPAIGN = Campaign()
+
+
+def pack(touchpoint: Touchpoint, ids: Dictionary) -> bytes:
+    """One touchpoint as one byte string; `ids` knows, or learns, every text in it."""
+    campaign = touchpoint.campaign or _NO_CAMPAIGN
+    actor, amount = touchpoint.actor, touchpoint.amount
+    attributes = touchpoint.attributes
+    record = _TOUCH.pack(
+        touchpoint.occurred_at,
+        touchpoint.sequence,
+        touchpoint.received_at,
+        amount.minor if amount else 0,
+        ids[touchpoint.type],
+        ids[touchpoint.channel],
+        ids[touchpoint.source],
+        ids[amount.currency] if amount else 0,
+        ids[campaign.source],
+        ids[campaign.medium],
+        ids[campaign.name],
+        ids[campaign.term],
+        ids[campaign.content],
+        ids[actor.kind] if actor else 0,
+        ids[actor.id] if actor else 0,
+        ids[touchpoint.deal],
+        ids[touchpoint.account],
+        len(attributes),
+        _QUALITY[touchpoint.time_quality],
+        0,
+    )
+    event_id = touchpoint.event_id.encode()
+    return record + _pack_attributes(attributes, ids) + event_id if attributes else record + event_id
+
+
 def unpack(
-    leads: list[str], starts: NDArray[np.int64], rows: Sequence[bytes], positions: NDArray[Any], strings: Strings
+    leads: list[str],
+    starts: NDArray[np.int64],
+    rows: Sequence[bytes],
+    positions: NDArray[np.int64],
+    strings: Strings,
 ) -> Histories:
     """Histories from packed rows, grouped by lead as `starts` says, in any order within a lead."""
-    raise NotImplementedError
+    packed = b"".join(rows)
+    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+    at = np.cumsum(sizes) - sizes
+    touches = _records(packed, at, TOUCH)
+    counts = touches["attributes"].astype(np.int64)
+    event_id_at = at + TOUCH.itemsize + counts * ATTRIBUTE.itemsize
+    event_id_size = at + sizes - event_id_at
+    
+    def event_id(touch: int) -> bytes:
+        return packed[event_id_at[touch] : event_id_at[touch] + event_id_size[touch]]
+    
+    order = _happening_order(starts, touches, event_id, strings)
+    if order is not None:
+        touches, positions, at, counts = touches[order], positions[order], at[order], counts[order]
+        event_id_at, event_id_size = event_id_at[order], event_id_size[order]
+    attribute_at = np.cumsum(counts) - counts
+    nth = np.arange(counts.sum()) - np.repeat(attribute_at, counts)
+    behind = np.repeat(at + TOUCH.itemsize, counts) + nth * ATTRIBUTE.itemsize
+    return Histories(
+        leads=leads,
+        starts=starts,
+        touches=touches,
+        positions=positions,
+        attributes=_records(packed, behind, ATTRIBUTE),
+        attribute_at=attribute_at,
+        event_ids=np.frombuffer(packed, np.uint8),
+        event_id_at=event_id_at,
+        event_id_size=event_id_size,
+        strings=strings,
+    )
+
+
+def _pack_attributes(attributes: Mapping[str, Scalar], ids: Dictionary) -> bytes:
+    records = []
+    for name, value in attributes.items():
+        kind = type(value)
+        if kind is str:
+            record = _BITS.pack(ids[name], STRING, ids[value])  # type: ignore[index]
+        elif kind is float:
+            record = _DOUBLE.pack(ids[name], DOUBLE, value)
+        else:
+            record = _BITS.pack(ids[name], BOOLEAN if kind is bool else LONG, value)
+        records.append((ids[name], record))
+    records.sort()
+    return b"".join([record for _, record in records])
+
+
+def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[np.void]) -> NDArray[np.void]:
+    """The records that begin at these bytes, which need not be aligned."""
+    if not len(at):
+        return np.empty(0, dtype)
+    anywhere = np.ndarray((len(packed) - dtype.itemsize + 1,), dtype, packed, strides=(1,))
+    return anywhere[at]
+
+
+def _happening_order(
+    starts: NDArray[np.int64],
+    touches: NDArray[np.void],
+    event_id: Callable[[int], bytes],
+    strings: Strings,
+) -> NDArray[np.int64] | None:
+    """Indexes that put each lead's touches in happening order; None where they are so already."""
+    lead = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    when, sequence = touches["occurred_at"], touches["sequence"]
+    if np.all((lead[1:] > lead[:-1]) | (when[1:] > when[:-1])):
+        return None
+    order = np.lexsort((sequence, when, lead))
+    tied = np.ones(len(order) - 1, np.bool_)
+    for column in (lead, when, sequence):
+        tied &= column[order[1:]] == column[order[:-1]]
+    if tied.any():
+        _break_ties(order, tied, touches["source"], event_id, strings)
+    return order
+
+
+def _break_ties(
+    order: NDArray[np.int64],
+    tied: NDArray[np.bool_],
+    sources: NDArray[np.int32],
+    event_id: Callable[[int], bytes],
+    strings: Strings,
+) -> None:
+    """Put touches of one instant and sequence in order of source, then event id, as UTF-8 bytes."""
+    known = np.unique(sources).tolist()
+    text = {id_: text.encode() for id_, text in zip(known, strings.texts(known), strict=True)}
+    edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
+    for first, last in edges.reshape(-1, 2):
+        run = order[first : last + 1].tolist()
+        run.sort(key=lambda touch: (text[int(sources[touch])], event_id(touch)))
+        order[first : last + 1] = run

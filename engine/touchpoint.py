@@ -1,9 +1,12 @@
 """The fact: one contact between a prospect and the business."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Literal
 
 from msgspec import Struct
+
+from engine.errors import NoStream
 
 Scalar = str | int | float | bool
 TimeQuality = Literal["exact", "date", "sent", "received"]
@@ -96,7 +99,35 @@ class Touchpoint(Struct, frozen=True, kw_only=True):
     @property
     def primary(self) -> Identifier | None:
         """The first identifier by precedence, then by digest; None where nobody is named."""
-        return min(self.identifiers, key=_precedence, default=None)
+        return min(self.identifiers, key=precedence, default=None)
+
+    @property
+    def stream(self) -> Identifier:
+        """Whose stream holds it, for ever: the primary identifier's.
+
+        What names nobody has one of its own: a retraction that of the touchpoint
+        that it voids, an ad spend that of its campaign.
+
+        Raises:
+            NoStream: It names nobody and is of another type; no edge accepts that.
+        """
+        primary = self.primary
+        if primary is not None:
+            return primary
+        if self.type == "touchpoint_retracted":
+            voided = self.attributes.get("source"), self.attributes.get("event_id")
+            return Identifier("retraction", _plain_digest(voided))
+        if self.type == "ad_spend_reported":
+            campaign = self.campaign or Campaign()
+            parts = (
+                campaign.source,
+                campaign.medium,
+                campaign.name,
+                campaign.term,
+                campaign.content,
+            )
+            return Identifier("campaign", _plain_digest(parts))
+        raise NoStream(self.type)
 
 
 class Encoded(Struct, frozen=True):
@@ -119,7 +150,14 @@ class Arrival(Struct, frozen=True, kw_only=True):
     encoded: Encoded | None = None
     reason: str | None = None  # a reason of the list of reasons
     detail: str = ""  # what was wrong, never a value of the row
+    dropped: int = 0  # identifiers left out as placeholders
 
 
-def _precedence(identifier: Identifier) -> tuple[int, str]:
+def precedence(identifier: Identifier) -> tuple[int, str]:
+    """Sorts identifiers: the kind that says most about who first, then by digest."""
     return KINDS.index(identifier.kind), identifier.digest
+
+
+def _plain_digest(parts: Iterable[object]) -> str:
+    """SHA-256 of what is no secret, None as if empty."""
+    return sha256("\x1f".join(str(part or "") for part in parts).encode()).hexdigest()

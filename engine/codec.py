@@ -1,0 +1,125 @@
+"""Touchpoints as Avro bytes: C3 01, the schema's fingerprint, the record.
+
+Instants stay integers: the schema is parsed without its logical types, which
+its fingerprint does not cover.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import msgspec
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from engine.catalogue import SCHEMAS
+from engine.errors import Undecodable, UnknownSchema
+from engine.touchpoint import KINDS, Touchpoint
+
+MAX_BYTES = 1 << 20  # of one encoded touchpoint
+MAX_IDENTIFIERS = 64
+MAX_MENTIONS = 64
+MAX_ATTRIBUTES = 256
+MAX_SIMILAR = 4096
+MARKER = b"\xc3\x01"
+HEADER_BYTES = len(MARKER) + 8
+
+_LIMITS = {
+    "identifiers": MAX_IDENTIFIERS,
+    "mentions": MAX_MENTIONS,
+    "attributes": MAX_ATTRIBUTES,
+    "similar": MAX_SIMILAR,
+}
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    header: bytes
+    parsed: Any
+
+
+def encode(touchpoint: Touchpoint) -> bytes:
+    """The bytes that stand for a touchpoint everywhere.
+
+    Raises:
+        Undecodable: They would be more than a reader takes.
+    """
+    schema = _schema()
+    out = BytesIO()
+    out.write(schema.header)
+    schemaless_writer(out, schema.parsed, msgspec.to_builtins(touchpoint))
+    data = out.getvalue()
+    if len(data) > MAX_BYTES:
+        raise Undecodable(f"{len(data)} bytes are more than {MAX_BYTES}")
+    return data
+
+
+def decode(data: bytes) -> Touchpoint:
+    """The touchpoint that bytes stand for; time and memory stay bounded, whatever they are.
+
+    Raises:
+        UnknownSchema: Written with a schema that is not in `schemas/`.
+        Undecodable: Too long, cut short, with bytes to spare, or no touchpoint at all.
+    """
+    if len(data) > MAX_BYTES:
+        raise Undecodable(f"{len(data)} bytes are more than {MAX_BYTES}")
+    if not data.startswith(MARKER) or len(data) < HEADER_BYTES:
+        raise Undecodable("the first ten bytes are no single-object header")
+    schema = _schema()
+    if not data.startswith(schema.header):
+        known = schema.header[len(MARKER) :].hex()
+        raise UnknownSchema(data[len(MARKER) : HEADER_BYTES].hex(), [known])
+    return _touchpoint(_record(data, schema))
+
+
+def schema_fingerprint() -> str:
+    """CRC-64-AVRO of the touchpoint schema, 16 hex digits, little-endian as on the wire."""
+    return _schema().header[len(MARKER) :].hex()
+
+
+@cache
+def _schema() -> _Schema:
+    written = msgspec.json.decode((SCHEMAS / "touchpoint.avsc").read_bytes())
+    digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
+    return _Schema(MARKER + bytes.fromhex(digits), parse_schema(_without_logical_types(written)))
+
+
+def _without_logical_types(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_logical_types(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_logical_types(part) for key, part in schema.items() if key != "logicalType"
+    }
+
+
+def _record(data: bytes, schema: _Schema) -> Mapping[str, Any]:
+    source = BytesIO(data)
+    source.seek(HEADER_BYTES)
+    try:
+        record = schemaless_reader(source, schema.parsed, None)
+    except Exception as error:  # damage shows as errors of many kinds in fastavro
+        raise Undecodable(f"the record is damaged ({type(error).__name__})") from None
+    rest = len(data) - source.tell()
+    if rest:
+        raise Undecodable(f"{rest} bytes follow the record")
+    return record  # type: ignore[return-value]
+
+
+def _touchpoint(record: Mapping[str, Any]) -> Touchpoint:
+    for field, limit in _LIMITS.items():
+        if len(record[field]) > limit:
+            raise Undecodable(f"more than {limit} {field}")
+    try:
+        touchpoint = msgspec.convert(record, Touchpoint)
+    except msgspec.ValidationError as error:
+        raise Undecodable(f"the record is no touchpoint ({error})") from None
+    for identifier in touchpoint.identifiers:
+        if identifier.kind not in KINDS or not _is_digest(identifier.digest):
+            raise Undecodable("an identifier has no known kind or no digest")
+    return touchpoint
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and not text.strip("0123456789abcdef")

@@ -1,0 +1,136 @@
+"""Checks of single values, as they come from outside: nothing is believed of them."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from math import isfinite
+from typing import Any
+
+from engine.errors import BadInstant, Refused
+from engine.instants import parse_instant
+from engine.touchpoint import Scalar
+
+MAX_TEXT = 1 << 16  # bytes of one text
+SEPARATOR = "\x1f"  # joins the parts of a digest, so it may be in none but the last
+_INT64 = range(-(1 << 63), 1 << 63)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,47}")
+
+
+def text(value: Any, where: str) -> str:
+    """Text in NFC.
+
+    Raises:
+        Refused: No text, too long, or with a NUL or half a surrogate pair.
+    """
+    if type(value) is not str:
+        raise Refused("not_canonical", f"{where} must be a text")
+    if value.isascii():
+        size = len(value)
+    else:
+        value = unicodedata.normalize("NFC", value)
+        try:
+            size = len(value.encode())
+        except UnicodeEncodeError:
+            raise Refused("not_canonical", f"{where} has half a surrogate pair") from None
+    if size > MAX_TEXT:
+        raise Refused("not_canonical", f"{where} has {size} bytes, more than {MAX_TEXT}")
+    if "\0" in value:
+        raise Refused("not_canonical", f"{where} has a NUL")
+    return value
+
+
+def optional_text(value: Any, where: str) -> str | None:
+    """Text in NFC, or None where there is none."""
+    return None if value is None else text(value, where)
+
+
+def short_text(value: Any, where: str, longest: int) -> str:
+    """Text of 1 to `longest` characters."""
+    short = text(value, where)
+    if not 1 <= len(short) <= longest:
+        raise Refused("not_canonical", f"{where} must have 1 to {longest} characters")
+    return short
+
+
+def without_separator(value: str, where: str) -> str:
+    """The text, if it may be followed by others in a digest."""
+    if SEPARATOR in value:
+        raise Refused("not_canonical", f"{where} has the control character U+001F")
+    return value
+
+
+def integer(value: Any, where: str) -> int:
+    """A whole number within int64; a boolean is none."""
+    if type(value) is not int:
+        raise Refused("not_canonical", f"{where} must be a whole number")
+    if value not in _INT64:
+        raise Refused("not_canonical", f"{where} is beyond int64")
+    return value
+
+
+def instant(value: Any, where: str) -> int:
+    """Microseconds of an RFC 3339 text with an offset, or of a whole number."""
+    if type(value) is not str:
+        return integer(value, where)
+    try:
+        return parse_instant(value)
+    except BadInstant as error:
+        raise Refused("not_canonical", f"{where}: {error}") from None
+
+
+def scalar(value: Any, where: str) -> Scalar:
+    """A text, whole number, finite number or boolean."""
+    if type(value) is str:
+        return text(value, where)
+    if type(value) is bool:
+        return value
+    if type(value) is float:
+        if not isfinite(value):
+            raise Refused("not_canonical", f"{where} is not a finite number")
+        return value + 0.0  # there is one zero
+    if type(value) is int:
+        return integer(value, where)
+    raise Refused("not_canonical", f"{where} must be a text, a number or a boolean")
+
+
+def table(value: Any, where: str, known: Collection[str]) -> Mapping[str, Any]:
+    """An object with no keys but known ones.
+
+    Raises:
+        Refused: No object, or an unknown key: told with its name and the nearest known.
+    """
+    if type(value) is not dict:
+        raise Refused("not_canonical", f"{where} must be an object")
+    for key in value:
+        if key not in known:
+            raise Refused("not_canonical", _unknown(key, where, known))
+    return value
+
+
+def listed(value: Any, where: str, longest: int) -> list[Any]:
+    """A list; none is an empty one."""
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise Refused("not_canonical", f"{where} must be a list")
+    if len(value) > longest:
+        raise Refused("not_canonical", f"{where} has {len(value)} entries, more than {longest}")
+    return value
+
+
+def one_of(value: Any, where: str, known: Iterable[str]) -> str:
+    """One of the words that are known."""
+    if type(value) is not str or value not in known:
+        raise Refused("not_canonical", f"{where} must be one of {', '.join(known)}")
+    return value
+
+
+def _unknown(key: Any, where: str, known: Collection[str]) -> str:
+    """Quotes a key only where it looks like a name: anything else might be personal."""
+    place = f" in {where}" if where != "a touchpoint" else ""
+    if type(key) is not str or _NAME.fullmatch(key) is None:
+        return f"a key{place} is not known, and is no name either"
+    nearest = difflib.get_close_matches(key, known, n=1)
+    hint = f"; did you mean {nearest[0]}?" if nearest else f" (known: {', '.join(known)})"
+    return f"the key {key}{place} is not known{hint}"

@@ -1,0 +1,453 @@
+"""The fold: what touchpoints make of a lead. Integers only; no clock, no string, no I/O.
+
+Live, replay, time travel and explanation all run these lines. A lead's state is
+one `LEAD_STATE` record; what must be remembered besides is one `MEMORY` record
+that goes from lead to lead. Stage entries and clock runs are appended to the
+desk's `entries` and `runs`, in the order in which they come about.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import compiled
+from engine.folded import (
+    ADVANCE,
+    BREACHED,
+    CANCELLED,
+    CLOCK_RUN,
+    ENTER,
+    FALL,
+    LATE,
+    LEAD_STATE,
+    MAX_TRACKS,
+    MET,
+    OPEN,
+    VISIT,
+)
+from engine.fold_scores import brought_forward, first_below
+from engine.history import NEVER
+from engine.tables import (
+    AFTER_SILENCE,
+    AFTER_STAY,
+    MAX_CLOCKS,
+    MAX_EARNS,
+    MAX_MOVES,
+    MAX_SIGNALS,
+    NO_STAGE,
+    NONE,
+    RuleTables,
+)
+
+NOT_A_CHANGE, UNRESOLVED = -1, -2  # targets, where no track is named
+UNKNOWN_STAGE = 31  # in the low five bits of a target: the track is known, the stage is not
+FOLDED_TOUCH = np.dtype(
+    [
+        ("at", "<i8"),
+        ("signals", "<i8"),  # bits
+        ("amount", "<i8"),
+        ("currency", "<i4"),  # dictionary id, 0: no amount
+        ("owner", "<i4"),  # assigned: dictionary id; else 0
+        ("target", "<i4"),  # stage_changed: track * 32 + stage, or a code above
+        ("reserved", "<i4"),
+    ]
+)
+MEMORY = np.dtype(
+    [
+        ("counts", "<i8", (MAX_SIGNALS,)),  # touchpoints by signal, where asked for
+        ("carried_at", "<i8", (MAX_SIGNALS,)),  # the last of them
+        ("window_from", "<i8", (MAX_EARNS,)),  # frequency window by earning rule; NONE: none yet
+        ("window_used", "<i8", (MAX_EARNS,)),
+        ("ring", "<i8", (MAX_SIGNALS,)),  # the last instants of windowed counts
+        ("ring_used", "<i8", (MAX_MOVES,)),
+        ("visits", "<i8", (MAX_TRACKS, NO_STAGE)),
+        ("entry", "<i8", (MAX_TRACKS,)),  # the open visit: index of an entry
+        ("entered", "<i8", (MAX_TRACKS,)),  # the stage entered just now, or NONE
+        ("any_entered", "<i8"),
+        ("run", "<i8", (MAX_CLOCKS,)),  # the open run, or NONE
+        ("entry_count", "<i8"),
+        ("run_count", "<i8"),
+    ]
+)
+
+
+class Desk(NamedTuple):
+    """What folding works with: the rules, the memory, and where results go."""
+
+    rules: np.void  # RULES
+    memory: np.void  # MEMORY
+    entries: NDArray[np.void]  # VISIT
+    runs: NDArray[np.void]  # CLOCK_RUN
+    opens: NDArray[np.int64]  # the calendars' spans, see RuleTables
+    passed: NDArray[np.int64]
+    closes: NDArray[np.int64]
+
+
+def fold_all(
+    starts: NDArray[np.int64], touches: NDArray[np.void], tables: RuleTables, as_of: int
+) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
+    """States (one per lead), stage entries and clock runs (as they came about) at an instant.
+
+    Args:
+        starts: Lead i has touches[starts[i] : starts[i + 1]].
+        touches: FOLDED_TOUCH, in happening order within a lead.
+        tables: The rules.
+        as_of: Microseconds, UTC; later touches are left out.
+    """
+    states = np.zeros(len(starts) - 1, LEAD_STATE)
+    memory = np.zeros(1, MEMORY)
+    entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
+    return fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))  # type: ignore[no-any-return]
+
+
+@compiled
+def fold_leads(work, tables, states, memory, results):  # type: ignore[no-untyped-def]
+    """Fold lead after lead; results grow as they must."""
+    starts, touches, as_of = work
+    entries, runs = results
+    rules = tables.rules[0]
+    for lead in range(len(states)):
+        begin, end = starts[lead], starts[lead + 1]
+        steps = (end - begin + 1) * (1 + rules["track_count"] + rules["timer_count"])
+        first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
+        entries = with_room(entries, first_entry, steps)
+        runs = with_room(runs, first_run, steps * rules["clock_count"])
+        desk = Desk(rules, memory[0], entries, runs, tables.opens, tables.passed, tables.closes)
+        fold_lead(states[lead], begin, touches[begin:end], as_of, desk)
+        for entry in range(first_entry, memory[0]["entry_count"]):
+            entries[entry]["lead"] = lead
+        for run in range(first_run, memory[0]["run_count"]):
+            runs[run]["lead"] = lead
+    return states, entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
+
+
+@compiled
+def with_room(records, used, more):  # type: ignore[no-untyped-def]
+    """The same records, with room for more of them."""
+    if used + more <= len(records):
+        return records
+    larger = np.empty(2 * (used + more), records.dtype)
+    larger[:used] = records[:used]
+    return larger
+
+
+@compiled
+def fold_lead(lead, begin, touches, as_of, desk):  # type: ignore[no-untyped-def]
+    """One lead, from nothing to an instant."""
+    forget(desk.memory, desk.rules)
+    for track in range(MAX_TRACKS):
+        lead["stage"][track] = NONE
+    ahead = NEVER
+    for index in range(len(touches)):
+        if touches[index]["at"] > as_of:
+            ahead = touches[index]["at"]
+            break
+        evolve(lead, begin + index, touches[index], desk)
+    due = NEVER
+    if lead["touchpoints"] > 0:
+        due = run_timers(lead, as_of, desk)
+    lead["next_due"] = min(due, ahead)
+
+
+@compiled
+def forget(memory, rules):  # type: ignore[no-untyped-def]
+    """Nothing seen, nothing open: where a lead starts."""
+    for index in range(rules["counted_count"]):
+        memory["counts"][rules["counted"][index]] = 0
+        memory["carried_at"][rules["counted"][index]] = NONE
+    for index in range(rules["ringed_count"]):
+        memory["ring_used"][rules["ringed"][index]] = 0
+    for earn in range(MAX_EARNS):
+        memory["window_from"][earn] = NONE
+    for track in range(rules["track_count"]):
+        memory["entry"][track] = NONE
+        for stage in range(NO_STAGE):
+            memory["visits"][track, stage] = 0
+    for clock in range(rules["clock_count"]):
+        memory["run"][clock] = NONE
+
+
+@compiled
+def evolve(lead, index, touch, desk):  # type: ignore[no-untyped-def]
+    """Let one touchpoint change a lead, in place."""
+    at, signals, rules, memory = touch["at"], touch["signals"], desk.rules, desk.memory
+    if lead["touchpoints"] > 0:
+        run_timers(lead, at - 1, desk)
+    for score in range(rules["score_count"]):
+        earn(lead, score, at, signals, desk)
+    remember(lead, index, touch, desk)
+    nothing_entered(memory, rules)
+    for track in range(rules["track_count"]):
+        take_move(lead, track, touch, desk)
+    run_clocks(at, signals, desk)
+
+
+@compiled
+def run_timers(lead, until, desk):  # type: ignore[no-untyped-def]
+    """Apply the timed moves due up to an instant, the next due first; return when the next one is."""
+    while True:
+        due, track, timer = next_timer(lead, desk)
+        if due > until:
+            return due
+        nothing_entered(desk.memory, desk.rules)
+        enter(lead, track, desk.rules["timer_to"][timer], (due, desk.rules["timer_move"][timer]), desk)
+        run_clocks(due, 0, desk)
+
+
+@compiled
+def next_timer(lead, desk):  # type: ignore[no-untyped-def]
+    """(due instant, track, timer) of the timed move that comes first; NEVER where there is none."""
+    rules = desk.rules
+    best, best_track, best_timer = NEVER, NONE, NONE
+    for track in range(rules["track_count"]):
+        stage = lead["stage"][track]
+        if stage == NONE:
+            continue
+        for timer in range(rules["timer_start"][track], rules["timer_end"][track]):
+            if rules["timer_sources"][timer] >> stage & 1:
+                due = due_at(lead, track, timer, desk)
+                if due < best:
+                    best, best_track, best_timer = due, track, timer
+    return best, best_track, best_timer
+
+
+@compiled
+def due_at(lead, track, timer, desk):  # type: ignore[no-untyped-def]
+    """When a timed move is due for a lead in one of its stages."""
+    rules = desk.rules
+    since, kind = lead["since"][track], rules["timer_kind"][timer]
+    if kind == AFTER_STAY:
+        return since + rules["timer_us"][timer]
+    if kind == AFTER_SILENCE:
+        signal = rules["timer_signal"][timer]
+        heard = lead["last_at"] if signal == NONE else desk.memory["carried_at"][signal]
+        return max(since, heard) + rules["timer_us"][timer]
+    score, last_at = rules["timer_score"][timer], lead["last_at"]
+    bound, tick_us = rules["timer_below"][timer], rules["tick_us"][score]
+    points, factors = lead["scores"][score], rules["factors"]
+    due = first_below(points, (last_at, max(since, last_at)), tick_us, bound, factors)
+    return NEVER if due < 0 else due
+
+
+@compiled
+def earn(lead, score, at, signals, desk):  # type: ignore[no-untyped-def]
+    """Bring a score forward to a touchpoint, add what it earns, clamp."""
+    rules = desk.rules
+    tick_us = rules["tick_us"][score]
+    points = brought_forward(
+        lead["scores"][score], lead["last_at"], at, tick_us, rules["factors"]
+    )
+    for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
+        if rules["earn_signal"][rule] & signals and may_earn(rule, at, desk):
+            points += rules["earn_points"][rule]
+    lead["scores"][score] = min(max(points, rules["floor"][score]), rules["cap"][score])
+
+
+@compiled
+def may_earn(rule, at, desk):  # type: ignore[no-untyped-def]
+    """Whether the frequency limit lets a matching touchpoint earn; it counts either way."""
+    rules, memory = desk.rules, desk.memory
+    at_most, every_us = rules["earn_at_most"][rule], rules["earn_every_us"][rule]
+    if at_most == NONE:
+        return True
+    opened = memory["window_from"][rule]
+    if opened == NONE or (every_us > 0 and at >= opened + every_us):
+        memory["window_from"][rule] = at
+        memory["window_used"][rule] = 0
+    memory["window_used"][rule] += 1
+    return memory["window_used"][rule] <= at_most
+
+
+@compiled
+def remember(lead, index, touch, desk):  # type: ignore[no-untyped-def]
+    """Keep what later rules may ask: what was seen, how often, when last, who owns, what it is worth."""
+    rules, memory, at, signals = desk.rules, desk.memory, touch["at"], touch["signals"]
+    if lead["touchpoints"] == 0:
+        lead["first"], lead["first_at"] = index, at
+    lead["touchpoints"] += 1
+    lead["last"], lead["last_at"] = index, at
+    lead["seen"] |= signals
+    for kept in range(rules["counted_count"]):
+        signal = rules["counted"][kept]
+        if signals >> signal & 1:
+            memory["counts"][signal] += 1
+            memory["carried_at"][signal] = at
+    for kept in range(rules["ringed_count"]):
+        move = rules["ringed"][kept]
+        if signals >> rules["move_count"][move] & 1:
+            place = memory["ring_used"][move] % rules["move_count_least"][move]
+            memory["ring"][rules["move_ring"][move] + place] = at
+            memory["ring_used"][move] += 1
+    if touch["owner"]:
+        lead["owner"] = touch["owner"]
+    if rules["value_signal"] & signals and touch["currency"]:
+        lead["value_minor"], lead["value_currency"] = touch["amount"], touch["currency"]
+    target = touch["target"]
+    if target == UNRESOLVED or (target >= 0 and target & UNKNOWN_STAGE == UNKNOWN_STAGE):
+        lead["anomalies"] += 1
+
+
+@compiled
+def nothing_entered(memory, rules):  # type: ignore[no-untyped-def]
+    """Before something happens: no stage was entered at it yet."""
+    memory["any_entered"] = 0
+    for track in range(rules["track_count"]):
+        memory["entered"][track] = NONE
+
+
+@compiled
+def take_move(lead, track, touch, desk):  # type: ignore[no-untyped-def]
+    """Go where a stage_changed says, or else where the first move that applies leads."""
+    rules, target, at = desk.rules, touch["target"], touch["at"]
+    if target >= 0 and target >> 5 == track:
+        if target & UNKNOWN_STAGE != UNKNOWN_STAGE:
+            enter(lead, track, target & UNKNOWN_STAGE, (at, 0), desk)
+        return
+    stage = lead["stage"][track]
+    place = NO_STAGE if stage == NONE else stage
+    for move in range(rules["move_start"][track], rules["move_end"][track]):
+        from_here = rules["move_sources"][move] >> place & 1
+        if from_here and rules["move_to"][move] != stage and applies(lead, move, touch, desk):
+            enter(lead, track, rules["move_to"][move], (at, 0), desk)
+            return
+
+
+@compiled
+def applies(lead, move, touch, desk):  # type: ignore[no-untyped-def]
+    """Whether all that a move asks holds at a touchpoint."""
+    rules, seen = desk.rules, lead["seen"]
+    if rules["move_signal"][move] and not rules["move_signal"][move] & touch["signals"]:
+        return False
+    if rules["move_seen"][move] & ~seen or rules["move_not_seen"][move] & seen:
+        return False
+    score = rules["move_score"][move]
+    if score != NONE:
+        points = lead["scores"][score]
+        if points < rules["move_at_least"][move] or points >= rules["move_below"][move]:
+            return False
+    if rules["move_count"][move] != NONE and not counted(move, touch["at"], desk):
+        return False
+    return rules["move_asks_stage"][move] == 0 or in_stage(lead, move, rules)
+
+
+@compiled
+def counted(move, at, desk):  # type: ignore[no-untyped-def]
+    """Whether so many touchpoints carried the signal, ever or lately."""
+    rules, memory = desk.rules, desk.memory
+    least, within_us = rules["move_count_least"][move], rules["move_within_us"][move]
+    if within_us == 0:
+        return memory["counts"][rules["move_count"][move]] >= least
+    used = memory["ring_used"][move]
+    oldest = rules["move_ring"][move] + used % least
+    return used >= least and memory["ring"][oldest] > at - within_us
+
+
+@compiled
+def in_stage(lead, move, rules):  # type: ignore[no-untyped-def]
+    """Whether a track is in one of the stages that a move asks for."""
+    for track in range(rules["track_count"]):
+        stage = lead["stage"][track]
+        place = NO_STAGE if stage == NONE else stage
+        if rules["move_stage"][move, track] >> place & 1:
+            return True
+    return False
+
+
+@compiled
+def enter(lead, track, stage, cause, desk):  # type: ignore[no-untyped-def]
+    """Leave the open visit of a track and enter a stage; cause is (instant, timed move or 0)."""
+    memory, (at, move) = desk.memory, cause
+    before = lead["stage"][track]
+    if before == stage:
+        return
+    if before != NONE:
+        desk.entries[memory["entry"][track]]["left"] = at
+    memory["visits"][track, stage] += 1
+    visit = desk.entries[memory["entry_count"]]
+    visit["track"], visit["stage"] = track, stage
+    visit["visit"] = memory["visits"][track, stage]
+    visit["entered"], visit["left"] = at, NEVER
+    visit["after"], visit["move"] = lead["last"], move
+    visit["direction"] = ENTER if before == NONE else ADVANCE if stage > before else FALL
+    visit["skipped"] = skipped(before, stage, desk.rules["open_stages"][track])
+    visit["reserved"] = 0
+    memory["entry"][track] = memory["entry_count"]
+    memory["entry_count"] += 1
+    memory["entered"][track] = stage
+    memory["any_entered"] = 1
+    lead["stage"][track], lead["since"][track] = stage, at
+
+
+@compiled
+def skipped(before, stage, open_stages):  # type: ignore[no-untyped-def]
+    """Open stages between two, when advancing."""
+    number = 0
+    if before != NONE:
+        for between in range(before + 1, stage):
+            number += open_stages >> between & 1
+    return number
+
+
+@compiled
+def run_clocks(at, signals, desk):  # type: ignore[no-untyped-def]
+    """Stop, then cancel, then start each clock, by signals and the stages entered just now."""
+    rules, memory = desk.rules, desk.memory
+    if not (memory["any_entered"] or signals & rules["clock_signals"]):
+        return
+    for clock in range(rules["clock_count"]):
+        run = memory["run"][clock]
+        if run != NONE and pulled(clock, rules["stop_signal"], rules["stop_track"], rules["stop_stage"], (signals, memory)):
+            end_run(desk.runs[run], at, MET, LATE)
+            run = NONE
+        if run != NONE and pulled(clock, rules["cancel_signal"], rules["cancel_track"], rules["cancel_stage"], (signals, memory)):
+            end_run(desk.runs[run], at, CANCELLED, BREACHED)
+            run = NONE
+        if run == NONE and pulled(clock, rules["start_signal"], rules["start_track"], rules["start_stage"], (signals, memory)):
+            run = start_run(clock, at, desk)
+        memory["run"][clock] = run
+
+
+@compiled
+def pulled(clock, signal, track, stage, now):  # type: ignore[no-untyped-def]
+    """Whether a trigger of a clock was pulled by what happens now."""
+    signals, memory = now
+    if signal[clock] & signals:
+        return True
+    return track[clock] != NONE and memory["entered"][track[clock]] == stage[clock]
+
+
+@compiled
+def end_run(run, at, in_time, too_late):  # type: ignore[no-untyped-def]
+    """Close a run, on time or after it was due."""
+    run["ended"] = at
+    run["outcome"] = in_time if at <= run["due"] else too_late
+
+
+@compiled
+def start_run(clock, at, desk):  # type: ignore[no-untyped-def]
+    """Open a run; its index."""
+    index = desk.memory["run_count"]
+    desk.memory["run_count"] += 1
+    run = desk.runs[index]
+    run["clock"], run["started"], run["ended"] = clock, at, NEVER
+    run["due"], run["outcome"], run["reserved"] = due_after(clock, at, desk), OPEN, 0
+    return index
+
+
+@compiled
+def due_after(clock, at, desk):  # type: ignore[no-untyped-def]
+    """The smallest instant by which the clock's time has passed, only open time counted."""
+    rules = desk.rules
+    first, end, within_us = (
+        rules["span_start"][clock], rules["span_end"][clock], rules["within_us"][clock]
+    )
+    if first == NONE:
+        return at + within_us
+    span = first + np.searchsorted(desk.closes[first:end], at, side="right")
+    if span == end:
+        return NEVER
+    target = desk.passed[span] + max(at - desk.opens[span], 0) + within_us
+    span = first + np.searchsorted(desk.passed[first:end], target, side="left") - 1
+    due = desk.opens[span] + target - desk.passed[span]
+    return due if due <= desk.closes[span] else NEVER

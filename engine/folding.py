@@ -1,0 +1,35 @@
+"""Fold histories under a rule set: the one way from facts to states, visits and funnels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.fold import fold_all
+from engine.folded import Folded
+from engine.funnels import TouchItems, match, table
+from engine.history import Histories
+from engine.ruleset import RuleSet
+from engine.signals import folded_touches
+from engine.tables import tables_of
+
+
+def fold(histories: Histories, rules: RuleSet, as_of: int) -> Folded:
+    """What these histories come to at an instant (microseconds, UTC)."""
+    touches = folded_touches(histories, rules)
+    states, entries, runs = fold_all(histories.starts, touches, tables_of(rules), as_of)
+    items = TouchItems(histories.starts, touches["at"], touches["signals"].astype(np.uint64))
+    return Folded(
+        histories=histories,
+        rules=rules,
+        as_of=as_of,
+        signals=touches["signals"],
+        states=states,
+        entries=entries,
+        visits=_by(entries, "track"),
+        clock_runs=_by(runs, "clock"),
+        hits=tuple(match(table(rules, f), items, entries, as_of) for f in rules.funnels),
+    )
+
+
+def _by(records: NDArray[np.void], field: str) -> NDArray[np.void]:
+    """Per lead by track or clock; what came about first stays first."""
+    return records[np.lexsort((records[field], records["lead"]))]

@@ -1,0 +1,59 @@
+"""Instants: RFC 3339 outside, int64 microseconds since 1970 UTC inside."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from engine.errors import BadInstant
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+DAY_US = 86_400 * SECOND_US
+END_OF_TIME = 4_102_444_800 * SECOND_US  # 2100-01-01: what occurs lies before it
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9](?:\.[0-9]+)?"
+    r"(?P<offset>[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
+)
+_LEAP_SECOND = slice(17, 19)
+
+
+def parse_instant(text: str) -> int:
+    """Microseconds of an RFC 3339 text; digits beyond the sixth decimal are cut off.
+
+    A leap second is the first second of the next minute, as on every POSIX clock.
+
+    Raises:
+        BadInstant: No RFC 3339, no offset, or no such day or time.
+    """
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        raise BadInstant("this is no RFC 3339 date and time")
+    if match["offset"] is None:
+        raise BadInstant("this time has no offset from UTC")
+    leap = text[_LEAP_SECOND] == "60"
+    if leap:
+        text = text[:17] + "59" + text[19:]
+    try:
+        at = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
+    except ValueError as error:
+        raise BadInstant("there is no such day or time") from error
+    if not leap:
+        return at
+    if (at // SECOND_US + 1) % 86_400:
+        raise BadInstant("a leap second ends a day of UTC, and this one does not")
+    return at + SECOND_US
+
+
+def format_instant(at: int) -> str:
+    """RFC 3339 in UTC, always with six decimals and Z.
+
+    Raises:
+        BadInstant: It lies outside the years 1 to 9999.
+    """
+    try:
+        moment = _EPOCH + timedelta(microseconds=at)
+    except OverflowError as error:
+        raise BadInstant(f"{at} microseconds lie outside the years 1 to 9999") from error
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -1,0 +1,1 @@
+"""The rule language: from TOML tables to a checked `RuleSet`."""

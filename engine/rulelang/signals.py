@@ -1,0 +1,106 @@
+"""Reading signals: what a touchpoint must be like."""
+
+import functools
+
+import re2  # type: ignore[import-untyped]
+
+from engine.rulelang import values
+from engine.rulelang.reader import Node, Table, described, many, shown, table, tables
+from engine.ruleset import Condition, Signal
+from engine.touchpoint import Scalar
+
+FIELDS = ("type", "channel", "source")
+GROUPS: dict[str, tuple[str, ...]] = {
+    "campaign": ("source", "medium", "name", "term", "content"),
+    "actor": ("kind", "id"),
+    "amount": ("minor", "currency"),
+    "attributes": (),  # any name
+}
+Operand = Scalar | tuple[Scalar, ...]
+Conditions = tuple[Condition, ...]
+
+
+def read_signal(opened: Table) -> Signal:
+    """A signal: its conditions, and groups of which at least one must hold."""
+    signal = Signal(
+        name=opened.need("name", values.name, ""),
+        label=opened.take("label", values.label, {}),
+        conditions=conditions(opened),
+        any=opened.take("any", tables(conditions), ()),
+    )
+    if not {*FIELDS, *GROUPS, "any"} & set(opened.node.data):
+        opened.fault("has no condition: say what a touchpoint must be like")
+    return signal
+
+
+def conditions(opened: Table) -> Conditions:
+    """The conditions that stand directly in a table."""
+    found: list[Condition] = []
+    for field in FIELDS:
+        found += opened.take(field, functools.partial(_condition, field), ())
+    for group, parts in GROUPS.items():
+        found += opened.take(group, functools.partial(_group, group, parts), ())
+    return tuple(found)
+
+
+def _group(group: str, parts: tuple[str, ...], node: Node) -> Conditions:
+    def read(opened: Table) -> Conditions:
+        found: list[Condition] = []
+        for part in parts or node.data:
+            found += opened.take(part, functools.partial(_condition, f"{group}.{part}"), ())
+        return tuple(found)
+
+    return table(read)(node)
+
+
+def _condition(field: str, node: Node) -> Conditions:
+    return (Condition(field, _operators(node)),)
+
+
+def _operators(node: Node) -> dict[str, Operand]:
+    if isinstance(node.data, dict):
+        return table(_read_operators)(node)
+    if isinstance(node.data, list):
+        return {"in": many(values.scalar)(node)}
+    return {"is": (values.scalar(node),)}
+
+
+def _read_operators(opened: Table) -> dict[str, Operand]:
+    given: dict[str, Operand | None] = {
+        "is": opened.take("is", _one, None),
+        "not": opened.take("not", _one_or_more, None),
+        "in": opened.take("in", many(values.scalar), None),
+        "at_least": opened.take("at_least", values.plain, None),
+        "at_most": opened.take("at_most", values.plain, None),
+        "starts_with": opened.take("starts_with", _words, None),
+        "contains": opened.take("contains", _words, None),
+        "matches": opened.take("matches", _pattern, None),
+        "exists": opened.take("exists", values.boolean, None),
+    }
+    return {operator: operand for operator, operand in given.items() if operand is not None}
+
+
+def _one(node: Node) -> tuple[Scalar, ...]:
+    return (values.scalar(node),)
+
+
+def _one_or_more(node: Node) -> tuple[Scalar, ...]:
+    return many(values.scalar)(node) if isinstance(node.data, list) else _one(node)
+
+
+def _words(node: Node) -> str:
+    if not isinstance(node.data, str):
+        raise node.wrong(f"must be one text, not {described(node.data)}")
+    return node.data
+
+
+def _pattern(node: Node) -> str:
+    options = re2.Options()
+    options.log_errors = False  # the fault says it; re2 would write to standard error, too
+    try:
+        re2.compile(_words(node), options)
+    except re2.error as error:
+        reason = error.args[0]
+        told = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise node.wrong(f"{shown(node.data)} is no RE2 expression: {told}") from error
+    return _words(node)

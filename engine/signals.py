@@ -1,0 +1,328 @@
+"""Which signals each touchpoint carries, as bits, and what else the fold needs of it.
+
+A condition is not computed per touchpoint: the few distinct values of a field are
+judged once, and give, per value, the *terms* that still hold. A term is a signal's
+own conditions, or one group of its `any`; terms are bits of 64-bit words. Per
+touchpoint, the words of all its values are and-ed.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import compiled
+from engine.conditions import Operators, holds, holds_for_numbers
+from engine.fold import FOLDED_TOUCH, NOT_A_CHANGE, UNRESOLVED
+from engine.history import ATTRIBUTE, BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Strings
+from engine.resolve import Resolver
+from engine.ruleset import Condition, RuleSet
+from engine.tables import NONE, bits
+
+WORD = 64
+PREFIX = "attributes."
+AMOUNT = "amount.minor"
+TEXT_FIELDS = {
+    "type": "type",
+    "channel": "channel",
+    "source": "source",
+    "actor.kind": "actor_kind",
+    "actor.id": "actor_id",
+    "amount.currency": "currency",
+    "campaign.source": "campaign_source",
+    "campaign.medium": "campaign_medium",
+    "campaign.name": "campaign_name",
+    "campaign.term": "campaign_term",
+    "campaign.content": "campaign_content",
+}
+Masks = NDArray[np.int64]  # the last axis: words
+
+
+class Terms(NamedTuple):
+    """The terms of a rule set; signal i is term i, groups of `any` follow from bit 64 on."""
+
+    conditions: list[tuple[int, Condition]]  # (term, condition)
+    owners: NDArray[np.int64]  # the signal of each term
+    with_any: int  # bits: signals that want one of their groups
+
+    def on(self, field: str) -> list[tuple[int, Operators]]:
+        """The conditions on one field, with their terms."""
+        return [(term, c.operators) for term, c in self.conditions if c.field == field]
+
+
+class Lookups(NamedTuple):
+    """What the compiled pass reads."""
+
+    columns: NDArray[np.int64]  # of the touches seen as int32: the fields that rules ask about
+    by_value: Masks  # column, dictionary id
+    by_amount: Masks  # touch; empty where rules do not ask
+    slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
+    by_attribute: Masks  # attribute
+    absent: Masks  # slot
+    all_terms: Masks
+    owners: NDArray[np.int64]
+    with_any: int
+    assigned: int  # dictionary ids
+    owner: int
+    stage_changed: int
+
+
+def folded_touches(histories: Histories, rules: RuleSet) -> NDArray[np.void]:
+    """FOLDED_TOUCH per touch: its signals (bit i: signal i), target, owner and amount."""
+    lookups = _lookups(histories, _terms(rules))
+    folded = np.empty(len(histories.touches), FOLDED_TOUCH)
+    touches = histories.touches, _as_int32(histories.touches)
+    fill(touches, (histories.attributes, histories.attribute_at), lookups, folded)
+    _resolve(histories, rules, folded)
+    return folded
+
+
+def _terms(rules: RuleSet) -> Terms:
+    conditions, owners = [], list(range(WORD))
+    for index, signal in enumerate(rules.signals):
+        conditions += [(index, condition) for condition in signal.conditions]
+        for group in signal.any:
+            conditions += [(len(owners), condition) for condition in group]
+            owners.append(index)
+    with_any = bits(index for index, signal in enumerate(rules.signals) if signal.any)
+    return Terms(conditions, np.array(owners, np.int64), with_any)
+
+
+def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
+    return np.ascontiguousarray(touches).view(np.int32).reshape(len(touches), TOUCH.itemsize // 4)
+
+
+def _lookups(histories: Histories, terms: Terms) -> Lookups:
+    words = -(-len(terms.owners) // WORD)
+    fields = sorted({condition.field for _, condition in terms.conditions})
+    asked = [field for field in fields if field in TEXT_FIELDS]
+    names = [field for field in fields if field.startswith(PREFIX)]
+    columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
+    slots, by_attribute, absent = _attribute_masks(histories, terms, (names, words))
+    ids = histories.strings.ids(["assigned", "owner", "stage_changed"])
+    return Lookups(
+        columns=columns,
+        by_value=_value_masks(histories, terms, (asked, columns, words)),
+        by_amount=_amount_masks(histories, terms, words) if AMOUNT in fields else _open(0, words),
+        slots=slots,
+        by_attribute=by_attribute,
+        absent=absent,
+        all_terms=_all_terms(len(terms.owners), words),
+        owners=terms.owners,
+        with_any=terms.with_any,
+        assigned=ids[0],
+        owner=ids[1],
+        stage_changed=ids[2],
+    )
+
+
+def _open(*shape: int) -> Masks:
+    return np.full(shape, -1, np.int64)
+
+
+def _all_terms(count: int, words: int) -> Masks:
+    here = [range(min(count - WORD * word, WORD)) for word in range(words)]
+    return np.array([bits(terms) for terms in here], np.int64)
+
+
+def _clear(masks: Masks, rows: NDArray[np.int64], term: int) -> None:
+    """A term no longer holds for these rows."""
+    masks[rows, term // WORD] &= ~np.int64(bits([term % WORD]))
+
+
+def _value_masks(
+    histories: Histories, terms: Terms, asked: tuple[list[str], NDArray[np.int64], int]
+) -> Masks:
+    """By column and dictionary id: the terms that a value leaves standing."""
+    fields, columns, words = asked
+    used = used_values(_as_int32(histories.touches), columns)
+    masks = _open(*used.shape, words)
+    for index, field in enumerate(fields):
+        ids = np.flatnonzero(used[index])
+        _judge_texts(masks[index], terms.on(field), ids, histories.strings)
+    return masks
+
+
+def _judge_texts(
+    masks: Masks, conditions: Iterable[tuple[int, Operators]], ids: NDArray[np.int64], strings: Strings
+) -> None:
+    texts = strings.texts(ids.tolist())
+    values = [text if number else None for number, text in zip(ids, texts, strict=True)]
+    for term, operators in conditions:
+        falls = [not holds(operators, value) for value in values]
+        _clear(masks, ids[falls], term)
+
+
+def _amount_masks(histories: Histories, terms: Terms, words: int) -> Masks:
+    touches = histories.touches
+    masks = _open(len(touches), words)
+    present = touches["currency"] != 0
+    for term, operators in terms.on(AMOUNT):
+        verdict = np.full(len(touches), holds(operators, None))
+        verdict[present] = holds_for_numbers(operators, touches["amount_minor"][present])
+        _clear(masks, np.flatnonzero(~verdict), term)
+    return masks
+
+
+def _attribute_masks(
+    histories: Histories, terms: Terms, asked: tuple[list[str], int]
+) -> tuple[NDArray[np.int64], Masks, Masks]:
+    """Slots by name id, and the terms that each attribute, or its absence, leaves standing."""
+    fields, words = asked
+    attributes, strings = histories.attributes, histories.strings
+    name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
+    slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
+    by_attribute, absent = _open(len(attributes) if fields else 0, words), _open(len(fields), words)
+    for slot, (field, name_id) in enumerate(zip(fields, name_ids, strict=True)):
+        conditions = terms.on(field)
+        for term, operators in conditions:
+            if not holds(operators, None):
+                _clear(absent, np.array([slot]), term)
+        if name_id:
+            slots[name_id] = slot
+            rows = np.flatnonzero(attributes["name"] == name_id)
+            _judge_attributes(by_attribute, conditions, (rows, attributes[rows]), strings)
+    return slots, by_attribute, absent
+
+
+def _judge_attributes(
+    masks: Masks,
+    conditions: list[tuple[int, Operators]],
+    found: tuple[NDArray[np.int64], NDArray[np.void]],
+    strings: Strings,
+) -> None:
+    rows, values = found
+    texts = values["tag"] == STRING
+    by_text, ids = _text_masks(masks.shape[1], conditions, values["bits"][texts], strings)
+    masks[rows[texts]] = by_text[ids]
+    for term, operators in conditions:
+        for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
+            numbers = values["tag"] == tag
+            verdict = holds_for_numbers(operators, values["bits"][numbers].view(dtype))
+            _clear(masks, rows[numbers][~verdict], term)
+        for flag in (False, True):
+            flags = (values["tag"] == BOOLEAN) & (values["bits"] == flag)
+            if not holds(operators, flag):
+                _clear(masks, rows[flags], term)
+
+
+def _text_masks(
+    words: int, conditions: list[tuple[int, Operators]], ids: NDArray[np.int64], strings: Strings
+) -> tuple[Masks, NDArray[np.int64]]:
+    """Masks of the distinct texts, and which of them each id has."""
+    used = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
+    used[ids] = True
+    distinct = np.flatnonzero(used)
+    by_id = _open(len(used), words)
+    _judge_texts(by_id, conditions, distinct, strings)
+    return by_id, ids
+
+
+@compiled
+def used_values(ints, columns):  # type: ignore[no-untyped-def]
+    """By column, which dictionary ids occur."""
+    used = np.zeros((len(columns), 1024), np.bool_)
+    for touch in range(len(ints)):
+        for index in range(len(columns)):
+            value = ints[touch, columns[index]]
+            if value >= used.shape[1]:
+                wider = np.zeros((len(columns), 2 * value), np.bool_)
+                wider[:, : used.shape[1]] = used
+                used = wider
+            used[index, value] = True
+    return used
+
+
+@compiled
+def fill(touches, attributes, lookups, folded):  # type: ignore[no-untyped-def]
+    """Fill in what the fold needs of each touch."""
+    records, ints = touches
+    items, attribute_at = attributes
+    met = np.full(len(lookups.absent), -1, np.int64)  # by slot: the last touch that had it
+    for touch in range(len(records)):
+        record, out = records[touch], folded[touch]
+        first = attribute_at[touch]
+        own = items[first : first + record["attributes"]]
+        out["at"] = record["occurred_at"]
+        out["amount"], out["currency"] = record["amount_minor"], record["currency"]
+        out["reserved"] = 0
+        out["target"] = UNRESOLVED if record["type"] == lookups.stage_changed else NOT_A_CHANGE
+        out["owner"] = text_of(own, lookups.owner) if record["type"] == lookups.assigned else 0
+        for index in range(len(own)):
+            if own[index]["name"] < len(lookups.slots) and lookups.slots[own[index]["name"]] != NONE:
+                met[lookups.slots[own[index]["name"]]] = touch
+        out["signals"] = carried(touch, ints[touch], (own, first, met), lookups)
+
+
+@compiled
+def carried(touch, values, attributes, lookups):  # type: ignore[no-untyped-def]
+    """The signals of one touch, as bits."""
+    signals, groups_hold = np.int64(0), np.int64(0)
+    for word in range(len(lookups.all_terms)):
+        standing = standing_terms(word, touch, values, attributes, lookups)
+        if word == 0:
+            signals = standing
+            continue
+        for bit in range(min(WORD, len(lookups.owners) - word * WORD)):
+            if standing >> bit & 1:
+                groups_hold |= np.int64(1) << lookups.owners[word * WORD + bit]
+    return signals & (~lookups.with_any | groups_hold)
+
+
+@compiled
+def standing_terms(word, touch, values, attributes, lookups):  # type: ignore[no-untyped-def]
+    """The terms of one word that all values of a touch leave standing."""
+    own, first, met = attributes
+    standing = lookups.all_terms[word]
+    for index in range(len(lookups.columns)):
+        standing &= lookups.by_value[index, values[lookups.columns[index]], word]
+    if standing == 0:
+        return standing
+    if len(lookups.by_amount) > 0:
+        standing &= lookups.by_amount[touch, word]
+    for index in range(len(own)):
+        name = own[index]["name"]
+        if name < len(lookups.slots) and lookups.slots[name] != NONE:
+            standing &= lookups.by_attribute[first + index, word]
+    for slot in range(len(met)):
+        if met[slot] != touch:
+            standing &= lookups.absent[slot, word]
+    return standing
+
+
+@compiled
+def text_of(attributes, name):  # type: ignore[no-untyped-def]
+    """The dictionary id of a text attribute; 0: absent, -1: no text."""
+    for index in range(len(attributes)):
+        if name != 0 and attributes[index]["name"] == name:
+            return attributes[index]["bits"] if attributes[index]["tag"] == STRING else np.int64(-1)
+    return np.int64(0)
+
+
+@compiled
+def texts_of(touches, attributes, attribute_at, chosen, name):  # type: ignore[no-untyped-def]
+    """`text_of` for chosen touches."""
+    found = np.empty(len(chosen), np.int64)
+    for index in range(len(chosen)):
+        first = attribute_at[chosen[index]]
+        own = attributes[first : first + touches[chosen[index]]["attributes"]]
+        found[index] = text_of(own, name)
+    return found
+
+
+def _resolve(histories: Histories, rules: RuleSet, folded: NDArray[np.void]) -> None:
+    """Where each stage_changed leads."""
+    changes = np.flatnonzero(folded["target"] == UNRESOLVED)
+    if not len(changes):
+        return
+    where = histories.touches, histories.attributes, histories.attribute_at, changes
+    named = [texts_of(*where, name) for name in histories.strings.ids(["track", "stage"])]
+    pairs, which = np.unique(np.stack(named, axis=1), axis=0, return_inverse=True)
+    tracks, stages = (histories.strings.texts(np.maximum(ids, 0).tolist()) for ids in pairs.T)
+    resolver = Resolver(rules)
+    targets = [
+        resolver.target(None if pair[0] == 0 else track, stage)
+        for pair, track, stage in zip(pairs, tracks, stages, strict=True)
+    ]
+    folded["target"][changes] = np.array(targets, np.int32)[which.ravel()]

@@ -1,0 +1,120 @@
+"""The tables of the facts file.
+
+`stored_events` is the table of the eventsourcing library, to the letter; its
+rowid is the position. Everything else is written in the same transaction.
+"""
+
+from engine.store.sqlite import Format
+
+EVENTS = (
+    "CREATE TABLE IF NOT EXISTS stored_events ("
+    "originator_id TEXT, "
+    "originator_version INTEGER, "
+    "topic TEXT, "
+    "state BLOB, "
+    "PRIMARY KEY "
+    "(originator_id, originator_version))"
+)
+
+_TABLES = """
+CREATE TABLE streams (
+    number INTEGER PRIMARY KEY,
+    originator TEXT NOT NULL UNIQUE, -- originator_id: the first 128 bits of the digest, hex
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    folded_from INTEGER -- position of its first touchpoint of a folded type
+);
+CREATE TABLE ids (
+    source TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    content BLOB NOT NULL,
+    stream INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (source, event_id)
+) WITHOUT ROWID;
+CREATE TABLE touchpoints (
+    stream INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    void INTEGER, -- position from which on it is left out; 0: never folded
+    packed BLOB NOT NULL, -- see engine/history.py
+    PRIMARY KEY (stream, position)
+) WITHOUT ROWID;
+CREATE TABLE recordings (
+    first INTEGER PRIMARY KEY, -- position
+    last INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL -- microseconds, UTC, never falling
+);
+CREATE INDEX recordings_at ON recordings (recorded_at, last);
+CREATE TABLE retractions (
+    position INTEGER PRIMARY KEY,
+    source TEXT NOT NULL, -- of the touchpoint that it voids
+    event_id TEXT NOT NULL
+);
+CREATE INDEX retractions_of ON retractions (source, event_id, position);
+CREATE TABLE evidence (
+    position INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    relation INTEGER NOT NULL, -- 0 on one touchpoint, 1 linked, 2 unlinked
+    stream INTEGER NOT NULL,
+    void INTEGER, -- position of the retraction
+    PRIMARY KEY (position, kind, digest)
+) WITHOUT ROWID;
+CREATE TABLE strings (
+    id INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+);
+CREATE TABLE data_keys (
+    key_id TEXT PRIMARY KEY,
+    wrapped BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE aside (
+    number INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    form TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    retried_at INTEGER,
+    outcome TEXT -- recorded, duplicate; null while it is aside
+);
+CREATE INDEX aside_from ON aside (origin, line);
+CREATE TABLE intake (
+    origin TEXT PRIMARY KEY,
+    received INTEGER NOT NULL,
+    recorded INTEGER NOT NULL,
+    duplicates INTEGER NOT NULL,
+    set_aside INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE imports (
+    key TEXT PRIMARY KEY,
+    state TEXT NOT NULL -- JSON
+) WITHOUT ROWID;
+CREATE TABLE accesses (
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    lead TEXT NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE rule_sets (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    toml TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE rule_book (
+    number INTEGER PRIMARY KEY,
+    rules_id TEXT NOT NULL REFERENCES rule_sets (id),
+    effective_at INTEGER, -- null: the beginning of time
+    published_at INTEGER NOT NULL,
+    position INTEGER NOT NULL
+);
+"""
+
+FACTS = Format(
+    application_id=0x4C65_4C65,
+    version=1,
+    statements=(EVENTS, *(part for part in _TABLES.split(";\n") if part.strip())),
+)

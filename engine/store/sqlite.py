@@ -1,0 +1,183 @@
+"""One SQLite file: one writer at a time among all processes, and readers that can only read.
+
+SQLite before 3.51.3 can lose a commit where one connection resets the log while
+another checkpoints it. So nobody checkpoints by himself (`wal_autocheckpoint=0`):
+whoever writes holds a lock on a file beside the database, for the transaction and
+for the checkpoint that follows it.
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import StoreLocked, StoreMissing
+from engine.store.faults import check_format, files_told_clearly, told_clearly
+
+LOCK_TIMEOUT_S = 30.0
+CHECKPOINT_BYTES = 64 << 20  # of the write-ahead log
+_LOCK_POLL_S = 0.002
+_PRAGMAS = (
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -131072",
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file must say of itself, and the statements that make a new one."""
+
+    application_id: int
+    version: int
+    statements: Sequence[str]
+
+
+class Database:
+    """A SQLite file in a known format; safe to share among threads."""
+
+    def __init__(self, path: Path, form: Format, *, create: bool = False) -> None:
+        """Open a file, and make it where `create` allows and there is none.
+
+        Raises:
+            StoreMissing: There is no such file and `create` is false.
+            NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreLocked: See there.
+        """
+        self.path = path
+        self._form = form
+        self._mutex = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._lock_file: int | None = None
+        self._readers = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        if create:
+            self._create()
+        elif not path.exists():
+            raise StoreMissing(path)
+        with told_clearly(path):
+            check_format(self.reader(), path, form.application_id, form.version)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection, in a transaction: committed at the end, undone on any error."""
+        with self._mutex, told_clearly(self.path), self._locked():
+            connection = self._writing()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._checkpoint(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """This thread's reading connection, standing still at one commit; may be nested."""
+        connection = self.reader()
+        with told_clearly(self.path):
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's reading connection; it cannot write."""
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            with told_clearly(self.path):
+                connection = _connect(f"{self.path.resolve().as_uri()}?mode=ro")
+            self._readers.connection = connection
+            with self._mutex:
+                self._opened.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection; the writer's under the lock, since closing may checkpoint."""
+        with self._mutex:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+            self._readers = threading.local()
+            if self._writer is not None:
+                with suppress(StoreLocked), self._locked():
+                    self._writer.close()
+                self._writer = None
+            if self._lock_file is not None:
+                os.close(self._lock_file)
+                self._lock_file = None
+
+    def _create(self) -> None:
+        with files_told_clearly(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        with self._mutex, told_clearly(self.path), self._locked():
+            connection = self._writing()
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in self._form.statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {self._form.application_id}")
+            connection.execute(f"PRAGMA user_version = {self._form.version}")
+            connection.execute("COMMIT")
+
+    def _writing(self) -> sqlite3.Connection:
+        if self._writer is None:
+            connection = _connect(f"{self.path.resolve().as_uri()}?mode=rw")
+            connection.execute("PRAGMA journal_mode = WAL")
+            self._writer = connection
+        return self._writer
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock that writers of all processes share."""
+        if self._lock_file is None:
+            flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+            with files_told_clearly(self.path):
+                self._lock_file = os.open(f"{self.path}.lock", flags, 0o600)
+        _take(self._lock_file, self.path)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the file once it is long; readers in its way only put it off."""
+        with suppress(FileNotFoundError, sqlite3.Error):
+            if os.stat(f"{self.path}-wal").st_size > CHECKPOINT_BYTES:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5
+    )
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _take(lock_file: int, path: Path) -> None:
+    give_up_at = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at:
+                raise StoreLocked(path, LOCK_TIMEOUT_S) from None
+            time.sleep(_LOCK_POLL_S)
