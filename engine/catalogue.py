@@ -4,14 +4,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from engine.resources import folder
 from engine.touchpoint import Scalar
-
-SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 
 _CUSTOM = re.compile(r"x_[^\s\x00-\x1f\x7f]{1,62}")
 _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
@@ -90,7 +88,7 @@ def placeholders() -> Mapping[str, frozenset[str]]:
 
 
 def _toml(name: str) -> dict[str, Any]:
-    return tomllib.loads((SCHEMAS / name).read_text(encoding="utf-8"))
+    return tomllib.loads((folder("schemas") / name).read_text(encoding="utf-8"))
 
 
 def _attributes(entry: Mapping[str, str | list[str]]) -> dict[str, Attribute]:

@@ -13,15 +13,22 @@ import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from engine.catalogue import SCHEMAS
 from engine.errors import Undecodable, UnknownSchema
-from engine.touchpoint import KINDS, Touchpoint
+from engine.resources import folder
+from engine.touchpoint import (
+    CONTENT_DIGITS,
+    DIGEST_DIGITS,
+    KINDS,
+    MAX_ATTRIBUTES,
+    MAX_IDENTIFIERS,
+    MAX_MENTIONS,
+    Identifier,
+    Mention,
+    Touchpoint,
+)
 
 MAX_BYTES = 1 << 20  # of one encoded touchpoint
-MAX_IDENTIFIERS = 64
-MAX_MENTIONS = 64
-MAX_ATTRIBUTES = 256
-MAX_SIMILAR = 4096
+MAX_SIMILAR = 17 * MAX_IDENTIFIERS + 1  # a phone number of 15 digits has 16 forms
 MARKER = b"\xc3\x01"
 HEADER_BYTES = len(MARKER) + 8
 
@@ -30,6 +37,12 @@ _LIMITS = {
     "mentions": MAX_MENTIONS,
     "attributes": MAX_ATTRIBUTES,
     "similar": MAX_SIMILAR,
+}
+_BRANCHES = {
+    "campaign": "leadledger.Campaign",
+    "actor": "leadledger.Actor",
+    "amount": "leadledger.Money",
+    "sealed": "leadledger.Sealed",
 }
 
 
@@ -47,7 +60,7 @@ def encode(touchpoint: Touchpoint) -> bytes:
     schema = _schema()
     out = BytesIO()
     out.write(schema.header)
-    schemaless_writer(out, schema.parsed, msgspec.to_builtins(touchpoint))
+    schemaless_writer(out, schema.parsed, _with_branches(msgspec.to_builtins(touchpoint)))
     data = out.getvalue()
     if len(data) > MAX_BYTES:
         raise Undecodable(f"{len(data)} bytes are more than {MAX_BYTES}")
@@ -56,6 +69,8 @@ def encode(touchpoint: Touchpoint) -> bytes:
 
 def decode(data: bytes) -> Touchpoint:
     """The touchpoint that bytes stand for; time and memory stay bounded, whatever they are.
+
+    Its form is sure then, not that it may be recorded: ask `engine.admission`.
 
     Raises:
         UnknownSchema: Written with a schema that is not in `schemas/`.
@@ -79,7 +94,7 @@ def schema_fingerprint() -> str:
 
 @cache
 def _schema() -> _Schema:
-    written = msgspec.json.decode((SCHEMAS / "touchpoint.avsc").read_bytes())
+    written = msgspec.json.decode((folder("schemas") / "touchpoint.avsc").read_bytes())
     digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
     return _Schema(MARKER + bytes.fromhex(digits), parse_schema(_without_logical_types(written)))
 
@@ -92,6 +107,14 @@ def _without_logical_types(schema: Any) -> Any:
     return {
         key: _without_logical_types(part) for key, part in schema.items() if key != "logicalType"
     }
+
+
+def _with_branches(record: dict[str, Any]) -> dict[str, Any]:
+    """The record, with the branches of its unions named: fastavro need not try them."""
+    for field, branch in _BRANCHES.items():
+        if record[field] is not None:
+            record[field] = (branch, record[field])
+    return record
 
 
 def _record(data: bytes, schema: _Schema) -> Mapping[str, Any]:
@@ -115,11 +138,16 @@ def _touchpoint(record: Mapping[str, Any]) -> Touchpoint:
         touchpoint = msgspec.convert(record, Touchpoint)
     except msgspec.ValidationError as error:
         raise Undecodable(f"the record is no touchpoint ({error})") from None
-    for identifier in touchpoint.identifiers:
-        if identifier.kind not in KINDS or not _is_digest(identifier.digest):
-            raise Undecodable("an identifier has no known kind or no digest")
+    named: list[Identifier | Mention] = [*touchpoint.identifiers, *touchpoint.mentions]
+    if not all(one.kind in KINDS for one in named):
+        raise Undecodable("an identifier is of no known kind")
+    digests = [one.digest for one in (*touchpoint.similar, *named)]
+    if not all(_is_hex(digest, DIGEST_DIGITS) for digest in digests):
+        raise Undecodable("an identifier has no digest")
+    if not _is_hex(touchpoint.content, CONTENT_DIGITS):
+        raise Undecodable("content is no digest")
     return touchpoint
 
 
-def _is_digest(text: str) -> bool:
-    return len(text) == 64 and not text.strip("0123456789abcdef")
+def _is_hex(text: str, digits: int) -> bool:
+    return len(text) == digits and not text.strip("0123456789abcdef")

@@ -215,7 +215,8 @@ class UnknownSchema(EngineError):
     def __init__(self, fingerprint: str, known: Iterable[str]) -> None:
         self.fingerprint = fingerprint
         super().__init__(
-            f"no schema here has the fingerprint {fingerprint} (known: {', '.join(sorted(known))}); "
+            f"no schema here has the fingerprint {fingerprint} "
+            f"(known: {', '.join(sorted(known))}); "
             "add its .avsc to schemas/, or have the producer use a known one"
         )
 
@@ -348,7 +349,7 @@ class Fault(NamedTuple):
 
     def __str__(self) -> str:
         place = "" if self.line is None else f"line {self.line}: "
-        return f"{place}{self.key} {self.message}" if self.key else f"{place}{self.message}"
+        return f"{place}{self.key}: {self.message}" if self.key else f"{place}{self.message}"
 
 
 class RulesInvalid(EngineError):
@@ -436,11 +437,11 @@ class MappingUnreadable(EngineError):
         )
 
 
-class Unmappable(EngineError):
+class Unmappable(Refused):
     """A row that its mapping cannot read; it is set aside. The message never holds a value."""
 
-    code = "unmappable"
-    exit_code = 3
+    def __init__(self, detail: str) -> None:
+        super().__init__("not_canonical", detail)
 
 
 class FileUnreadable(EngineError):
@@ -460,6 +461,9 @@ class ForeignFile(EngineError):
     code = "foreign_file"
     exit_code = 3
 
+    def __init__(self, path: object, what: str, fix: str) -> None:
+        super().__init__(f"{path} {what}, nothing was recorded; {fix}")
+
 
 class WrongEncoding(EngineError):
     """A file as a whole is not in the encoding that it is read in."""
@@ -469,3 +473,16 @@ class WrongEncoding(EngineError):
 
     def __init__(self, path: object, encoding: str, fix: str) -> None:
         super().__init__(f"{path} is not {encoding} text, nothing was recorded; {fix}")
+
+
+class NotObservable(EngineError):
+    """A figure that a funnel without a time limit does not have."""
+
+    code = "not_observable"
+    exit_code = 2
+
+    def __init__(self, funnel: str, kind: str) -> None:
+        super().__init__(
+            f"nobody in the funnel {funnel!r} can be known to be {kind}, since it limits no time; "
+            "give it a window, or a step a within, or ask who reached a step"
+        )

@@ -3,7 +3,8 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from math import isfinite
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.instants import parse_instant
 from engine.touchpoint import Scalar
 
 MAX_TEXT = 1 << 16  # bytes of one text
+_SURELY_SHORT = MAX_TEXT // 4  # characters: UTF-8 takes at most 4 bytes of each
 SEPARATOR = "\x1f"  # joins the parts of a digest, so it may be in none but the last
 _INT64 = range(-(1 << 63), 1 << 63)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,47}")
@@ -25,19 +27,23 @@ def text(value: Any, where: str) -> str:
     """
     if type(value) is not str:
         raise Refused("not_canonical", f"{where} must be a text")
-    if value.isascii():
-        size = len(value)
-    else:
-        value = unicodedata.normalize("NFC", value)
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError:
-            raise Refused("not_canonical", f"{where} has half a surrogate pair") from None
+    given: str = value
+    if not given.isascii():
+        given = unicodedata.normalize("NFC", given)
+    if "\0" in given:
+        raise Refused("not_canonical", f"{where} has a NUL")
+    if len(given) > _SURELY_SHORT or not given.isascii():  # a surrogate shows when encoding
+        _check_encoded(given, where)
+    return given
+
+
+def _check_encoded(given: str, where: str) -> None:
+    try:
+        size = len(given.encode())
+    except UnicodeEncodeError:
+        raise Refused("not_canonical", f"{where} has half a surrogate pair") from None
     if size > MAX_TEXT:
         raise Refused("not_canonical", f"{where} has {size} bytes, more than {MAX_TEXT}")
-    if "\0" in value:
-        raise Refused("not_canonical", f"{where} has a NUL")
-    return value
 
 
 def optional_text(value: Any, where: str) -> str | None:
@@ -94,7 +100,7 @@ def scalar(value: Any, where: str) -> Scalar:
     raise Refused("not_canonical", f"{where} must be a text, a number or a boolean")
 
 
-def table(value: Any, where: str, known: Collection[str]) -> Mapping[str, Any]:
+def table(value: Any, where: str, known: AbstractSet[str]) -> Mapping[str, Any]:
     """An object with no keys but known ones.
 
     Raises:
@@ -102,9 +108,8 @@ def table(value: Any, where: str, known: Collection[str]) -> Mapping[str, Any]:
     """
     if type(value) is not dict:
         raise Refused("not_canonical", f"{where} must be an object")
-    for key in value:
-        if key not in known:
-            raise Refused("not_canonical", _unknown(key, where, known))
+    if not value.keys() <= known:
+        raise Refused("not_canonical", _unknown(value.keys() - known, where, known))
     return value
 
 
@@ -119,18 +124,22 @@ def listed(value: Any, where: str, longest: int) -> list[Any]:
     return value
 
 
-def one_of(value: Any, where: str, known: Iterable[str]) -> str:
+def one_of(value: Any, where: str, known: Collection[str]) -> str:
     """One of the words that are known."""
     if type(value) is not str or value not in known:
         raise Refused("not_canonical", f"{where} must be one of {', '.join(known)}")
     return value
 
 
-def _unknown(key: Any, where: str, known: Collection[str]) -> str:
-    """Quotes a key only where it looks like a name: anything else might be personal."""
-    place = f" in {where}" if where != "a touchpoint" else ""
-    if type(key) is not str or _NAME.fullmatch(key) is None:
-        return f"a key{place} is not known, and is no name either"
-    nearest = difflib.get_close_matches(key, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else f" (known: {', '.join(known)})"
-    return f"the key {key}{place} is not known{hint}"
+def shown(name: Any, where: str) -> str:
+    """A name for people to read; only what looks like one, anything else might be personal."""
+    if type(name) is str and _NAME.fullmatch(name):
+        return f"{where}.{name}"
+    return f"a key of {where} that is no name"
+
+
+def _unknown(keys: AbstractSet[Any], where: str, known: AbstractSet[str]) -> str:
+    key = min(keys, key=str)
+    nearest = difflib.get_close_matches(str(key)[:48], sorted(known), n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(sorted(known))}"
+    return f"{shown(key, where)} is not known; {hint}"

@@ -172,33 +172,36 @@ def forget(memory, rules):  # type: ignore[no-untyped-def]
 def evolve(lead, index, touch, desk):  # type: ignore[no-untyped-def]
     """Let one touchpoint change a lead, in place."""
     at, signals, rules, memory = touch["at"], touch["signals"], desk.rules, desk.memory
-    if lead["touchpoints"] > 0:
+    if rules["timer_count"] > 0 and lead["touchpoints"] > 0:
         run_timers(lead, at - 1, desk)
     for score in range(rules["score_count"]):
-        earn(lead, score, at, signals, desk)
-    remember(lead, index, touch, desk)
+        earn(lead, score, (at, signals), rules, memory)
+    remember(lead, index, touch, rules, memory)
     nothing_entered(memory, rules)
     for track in range(rules["track_count"]):
-        take_move(lead, track, touch, desk)
-    run_clocks(at, signals, desk)
+        stage = next_stage(lead, track, touch, rules, memory)
+        if stage != lead["stage"][track]:
+            enter(lead, track, stage, (at, 0), desk)
+    if memory["any_entered"] or signals & rules["clock_signals"]:
+        run_clocks(at, signals, desk)
 
 
 @compiled
 def run_timers(lead, until, desk):  # type: ignore[no-untyped-def]
     """Apply the timed moves due up to an instant, the next due first; return when the next one is."""
-    while True:
-        due, track, timer = next_timer(lead, desk)
-        if due > until:
-            return due
-        nothing_entered(desk.memory, desk.rules)
-        enter(lead, track, desk.rules["timer_to"][timer], (due, desk.rules["timer_move"][timer]), desk)
+    rules, memory = desk.rules, desk.memory
+    due, track, timer = next_timer(lead, rules, memory)
+    while due <= until:
+        nothing_entered(memory, rules)
+        enter(lead, track, rules["timer_to"][timer], (due, rules["timer_move"][timer]), desk)
         run_clocks(due, 0, desk)
+        due, track, timer = next_timer(lead, rules, memory)
+    return due
 
 
 @compiled
-def next_timer(lead, desk):  # type: ignore[no-untyped-def]
+def next_timer(lead, rules, memory):  # type: ignore[no-untyped-def]
     """(due instant, track, timer) of the timed move that comes first; NEVER where there is none."""
-    rules = desk.rules
     best, best_track, best_timer = NEVER, NONE, NONE
     for track in range(rules["track_count"]):
         stage = lead["stage"][track]
@@ -206,22 +209,21 @@ def next_timer(lead, desk):  # type: ignore[no-untyped-def]
             continue
         for timer in range(rules["timer_start"][track], rules["timer_end"][track]):
             if rules["timer_sources"][timer] >> stage & 1:
-                due = due_at(lead, track, timer, desk)
+                due = due_at(lead, track, timer, rules, memory)
                 if due < best:
                     best, best_track, best_timer = due, track, timer
     return best, best_track, best_timer
 
 
 @compiled
-def due_at(lead, track, timer, desk):  # type: ignore[no-untyped-def]
+def due_at(lead, track, timer, rules, memory):  # type: ignore[no-untyped-def]
     """When a timed move is due for a lead in one of its stages."""
-    rules = desk.rules
     since, kind = lead["since"][track], rules["timer_kind"][timer]
     if kind == AFTER_STAY:
         return since + rules["timer_us"][timer]
     if kind == AFTER_SILENCE:
         signal = rules["timer_signal"][timer]
-        heard = lead["last_at"] if signal == NONE else desk.memory["carried_at"][signal]
+        heard = lead["last_at"] if signal == NONE else memory["carried_at"][signal]
         return max(since, heard) + rules["timer_us"][timer]
     score, last_at = rules["timer_score"][timer], lead["last_at"]
     bound, tick_us = rules["timer_below"][timer], rules["tick_us"][score]
@@ -231,23 +233,21 @@ def due_at(lead, track, timer, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def earn(lead, score, at, signals, desk):  # type: ignore[no-untyped-def]
-    """Bring a score forward to a touchpoint, add what it earns, clamp."""
-    rules = desk.rules
-    tick_us = rules["tick_us"][score]
-    points = brought_forward(
-        lead["scores"][score], lead["last_at"], at, tick_us, rules["factors"]
-    )
+def earn(lead, score, now, rules, memory):  # type: ignore[no-untyped-def]
+    """Bring a score forward to a touchpoint (instant, signals), add what it earns, clamp."""
+    at, signals = now
+    points, tick_us = lead["scores"][score], rules["tick_us"][score]
+    if tick_us > 0 and points != 0:
+        points = brought_forward(points, lead["last_at"], at, tick_us, rules["factors"])
     for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
-        if rules["earn_signal"][rule] & signals and may_earn(rule, at, desk):
+        if rules["earn_signal"][rule] & signals and may_earn(rule, at, rules, memory):
             points += rules["earn_points"][rule]
     lead["scores"][score] = min(max(points, rules["floor"][score]), rules["cap"][score])
 
 
 @compiled
-def may_earn(rule, at, desk):  # type: ignore[no-untyped-def]
+def may_earn(rule, at, rules, memory):  # type: ignore[no-untyped-def]
     """Whether the frequency limit lets a matching touchpoint earn; it counts either way."""
-    rules, memory = desk.rules, desk.memory
     at_most, every_us = rules["earn_at_most"][rule], rules["earn_every_us"][rule]
     if at_most == NONE:
         return True
@@ -260,9 +260,9 @@ def may_earn(rule, at, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def remember(lead, index, touch, desk):  # type: ignore[no-untyped-def]
+def remember(lead, index, touch, rules, memory):  # type: ignore[no-untyped-def]
     """Keep what later rules may ask: what was seen, how often, when last, who owns, what it is worth."""
-    rules, memory, at, signals = desk.rules, desk.memory, touch["at"], touch["signals"]
+    at, signals, target = touch["at"], touch["signals"], touch["target"]
     if lead["touchpoints"] == 0:
         lead["first"], lead["first_at"] = index, at
     lead["touchpoints"] += 1
@@ -279,11 +279,10 @@ def remember(lead, index, touch, desk):  # type: ignore[no-untyped-def]
             place = memory["ring_used"][move] % rules["move_count_least"][move]
             memory["ring"][rules["move_ring"][move] + place] = at
             memory["ring_used"][move] += 1
-    if touch["owner"]:
+    if touch["owner"] > 0:
         lead["owner"] = touch["owner"]
     if rules["value_signal"] & signals and touch["currency"]:
         lead["value_minor"], lead["value_currency"] = touch["amount"], touch["currency"]
-    target = touch["target"]
     if target == UNRESOLVED or (target >= 0 and target & UNKNOWN_STAGE == UNKNOWN_STAGE):
         lead["anomalies"] += 1
 
@@ -297,44 +296,40 @@ def nothing_entered(memory, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def take_move(lead, track, touch, desk):  # type: ignore[no-untyped-def]
-    """Go where a stage_changed says, or else where the first move that applies leads."""
-    rules, target, at = desk.rules, touch["target"], touch["at"]
+def next_stage(lead, track, touch, rules, memory):  # type: ignore[no-untyped-def]
+    """Where a stage_changed says, or else where the first move that applies leads, or no change."""
+    stage, target = lead["stage"][track], touch["target"]
     if target >= 0 and target >> 5 == track:
-        if target & UNKNOWN_STAGE != UNKNOWN_STAGE:
-            enter(lead, track, target & UNKNOWN_STAGE, (at, 0), desk)
-        return
-    stage = lead["stage"][track]
+        return stage if target & UNKNOWN_STAGE == UNKNOWN_STAGE else target & UNKNOWN_STAGE
     place = NO_STAGE if stage == NONE else stage
     for move in range(rules["move_start"][track], rules["move_end"][track]):
-        from_here = rules["move_sources"][move] >> place & 1
-        if from_here and rules["move_to"][move] != stage and applies(lead, move, touch, desk):
-            enter(lead, track, rules["move_to"][move], (at, 0), desk)
-            return
+        asked = rules["move_signal"][move]
+        if asked and not asked & touch["signals"]:
+            continue
+        if rules["move_sources"][move] >> place & 1 and rules["move_to"][move] != stage:
+            if applies(lead, move, touch["at"], rules, memory):
+                return rules["move_to"][move]
+    return stage
 
 
 @compiled
-def applies(lead, move, touch, desk):  # type: ignore[no-untyped-def]
-    """Whether all that a move asks holds at a touchpoint."""
-    rules, seen = desk.rules, lead["seen"]
-    if rules["move_signal"][move] and not rules["move_signal"][move] & touch["signals"]:
-        return False
+def applies(lead, move, at, rules, memory):  # type: ignore[no-untyped-def]
+    """Whether all that a move asks beside its signals and sources holds at a touchpoint."""
+    seen, score = lead["seen"], rules["move_score"][move]
     if rules["move_seen"][move] & ~seen or rules["move_not_seen"][move] & seen:
         return False
-    score = rules["move_score"][move]
     if score != NONE:
         points = lead["scores"][score]
         if points < rules["move_at_least"][move] or points >= rules["move_below"][move]:
             return False
-    if rules["move_count"][move] != NONE and not counted(move, touch["at"], desk):
+    if rules["move_count"][move] != NONE and not counted(move, at, rules, memory):
         return False
     return rules["move_asks_stage"][move] == 0 or in_stage(lead, move, rules)
 
 
 @compiled
-def counted(move, at, desk):  # type: ignore[no-untyped-def]
+def counted(move, at, rules, memory):  # type: ignore[no-untyped-def]
     """Whether so many touchpoints carried the signal, ever or lately."""
-    rules, memory = desk.rules, desk.memory
     least, within_us = rules["move_count_least"][move], rules["move_within_us"][move]
     if within_us == 0:
         return memory["counts"][rules["move_count"][move]] >= least
@@ -359,8 +354,6 @@ def enter(lead, track, stage, cause, desk):  # type: ignore[no-untyped-def]
     """Leave the open visit of a track and enter a stage; cause is (instant, timed move or 0)."""
     memory, (at, move) = desk.memory, cause
     before = lead["stage"][track]
-    if before == stage:
-        return
     if before != NONE:
         desk.entries[memory["entry"][track]]["left"] = at
     memory["visits"][track, stage] += 1
@@ -393,8 +386,6 @@ def skipped(before, stage, open_stages):  # type: ignore[no-untyped-def]
 def run_clocks(at, signals, desk):  # type: ignore[no-untyped-def]
     """Stop, then cancel, then start each clock, by signals and the stages entered just now."""
     rules, memory = desk.rules, desk.memory
-    if not (memory["any_entered"] or signals & rules["clock_signals"]):
-        return
     for clock in range(rules["clock_count"]):
         run = memory["run"][clock]
         if run != NONE and pulled(clock, rules["stop_signal"], rules["stop_track"], rules["stop_stage"], (signals, memory)):

@@ -11,67 +11,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
-from engine.funnel_tables import NO_SIGNAL, STRICT, FunnelTable, TouchItems
+from engine.funnel_tables import NO_SIGNAL, STRICT, FunnelTable
+
+STAGE_ITEM = np.dtype(
+    [
+        ("at", "<i8"),
+        ("after", "<i8"),  # the last touch before it
+        ("steps", "<i8"),  # bit k: serves step k, from 0
+        ("caused", "<i8"),  # 1: by that touch, 0: by a timer
+    ]
+)
+ITEM = np.dtype(
+    [
+        ("at", "<i8"),
+        ("steps", "<i8"),  # bit k: serves step k, from 0
+        ("signals", "<u8"),  # of a touch; a stage entry carries none
+        ("since", "<i8"),  # strict: the first item that may come directly before this one; else 0
+    ]
+)
 
 
-class EntryItems(NamedTuple):
-    """Stage entries that serve a step; those of lead i are [starts[i], starts[i + 1])."""
+class TouchItems(NamedTuple):
+    """What funnels ask of n leads' touches; those of lead i are [starts[i], starts[i + 1])."""
 
-    starts: NDArray[np.int64]
-    at: NDArray[np.int64]
-    after: NDArray[np.int64]  # the last touch before it
-    steps: NDArray[np.int64]  # bit k: serves step k
-    caused: NDArray[np.bool_]  # by that touch, not by a timer
+    starts: NDArray[np.int64]  # n + 1
+    at: NDArray[np.int64]  # microseconds, UTC, in happening order within a lead
+    signals: NDArray[np.uint64]  # bit i: the touch carries signal i of the rule set
 
 
 class Leads(NamedTuple):
-    """What happened to all leads, and up to which instant it counts."""
+    """What happened to n leads, and up to which instant it counts."""
 
     touches: TouchItems
-    entries: EntryItems
+    entries: NDArray[np.void]  # STAGE_ITEM
+    entry_starts: NDArray[np.int64]  # n + 1
     as_of: int  # microseconds, UTC
 
 
 class Items(NamedTuple):
-    """n items of one lead, or room for the longest lead's."""
+    """The items of one lead."""
 
-    at: NDArray[np.int64]
-    steps: NDArray[np.int64]  # bit k: serves step k
-    signals: NDArray[np.uint64]  # of a touch; an entry carries none
-    since: NDArray[np.int64]  # n + 1: the first item that may come directly before this one in a
-    # strict chain, the last value for one yet to come; 0 in other funnels
+    rows: NDArray[np.void]  # ITEM
+    since: int  # what `since` is for an item yet to come
 
 
-def touch_items(touches: TouchItems) -> TouchItems:
-    """The same in one memory layout for all callers, as compiled code wants it."""
-    return TouchItems(
-        _plain(touches.starts, np.int64),
-        _plain(touches.at, np.int64),
-        _plain(touches.signals, np.uint64),
-    )
-
-
-def entry_items(funnel: FunnelTable, entries: NDArray[np.void], leads: int) -> EntryItems:
-    """Those of the stage entries (VISIT, sorted by lead) that serve a step."""
+def leads_of(
+    funnel: FunnelTable, touches: TouchItems, entries: NDArray[np.void], as_of: int
+) -> Leads:
+    """One memory layout for all callers; of the entries (VISIT) only those that serve a step."""
     steps = np.zeros(len(entries), np.int64)
-    for k, (track, stage) in enumerate(zip(funnel.tracks, funnel.stages, strict=True)):
-        steps |= ((entries["track"] == track) & (entries["stage"] == stage)).astype(np.int64) << k
+    for k, step in enumerate(funnel.steps):
+        serves = (entries["track"] == step["track"]) & (entries["stage"] == step["stage"])
+        steps |= serves.astype(np.int64) << k
     kept = entries[steps != 0]
-    return EntryItems(
-        starts=np.searchsorted(kept["lead"], np.arange(leads + 1)).astype(np.int64),
-        at=_plain(kept["entered"], np.int64),
-        after=_plain(kept["after"], np.int64),
-        steps=steps[steps != 0],
-        caused=kept["move"] == 0,
-    )
+    items = np.zeros(len(kept), STAGE_ITEM)
+    items["at"], items["after"] = kept["entered"], kept["after"]
+    items["steps"], items["caused"] = steps[steps != 0], kept["move"] == 0
+    starts = _plain(touches.starts, np.int64)
+    same = TouchItems(starts, _plain(touches.at, np.int64), _plain(touches.signals, np.uint64))
+    entry_starts = np.searchsorted(kept["lead"], np.arange(len(starts)))
+    return Leads(same, items, _plain(entry_starts, np.int64), as_of)
 
 
-def room_for(touches: TouchItems, entries: EntryItems) -> Items:
+def room_for(leads: Leads) -> NDArray[np.void]:
     """Room for the items of any of these leads."""
-    longest = np.diff(touches.starts) + np.diff(entries.starts)
-    size = int(longest.max(initial=0)) + 1
-    at, steps, since = np.zeros((3, size), np.int64)
-    return Items(at, steps, np.zeros(size, np.uint64), since)
+    most = np.diff(leads.touches.starts) + np.diff(leads.entry_starts)
+    return np.zeros(most.max(initial=0), ITEM)
 
 
 def _plain(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
@@ -79,11 +84,10 @@ def _plain(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
 
 
 @compiled
-def collect(funnel: FunnelTable, leads: Leads, lead: int, into: Items) -> Items:
+def collect(funnel: FunnelTable, leads: Leads, lead: int, into: NDArray[np.void]) -> Items:
     """The items of one lead, in place of what `into` held."""
     touches, entries, as_of = leads.touches, leads.entries, leads.as_of
-    masks = funnel.signals
-    entry, end = entries.starts[lead], entries.starts[lead + 1]
+    entry, end = leads.entry_starts[lead], leads.entry_starts[lead + 1]
     count, since = 0, 0
     for touch in range(touches.starts[lead], touches.starts[lead + 1]):
         at, signals = touches.at[touch], touches.signals[touch]
@@ -91,27 +95,34 @@ def collect(funnel: FunnelTable, leads: Leads, lead: int, into: Items) -> Items:
             break
         before, here = since, count
         if signals & funnel.relevant != 0:
-            into.at[count], into.steps[count] = at, served(masks, signals)
-            into.signals[count], into.since[count] = signals, since
+            put(into[count], at, served(funnel.steps, signals), signals, since)
             count += 1
         if funnel.order == STRICT and (funnel.universe == 0 or signals & funnel.universe != 0):
             since = here
-        while entry < end and entries.after[entry] == touch and entries.at[entry] <= as_of:
-            into.at[count], into.steps[count] = entries.at[entry], entries.steps[entry]
-            into.signals[count] = NO_SIGNAL
+        while entry < end and entries[entry]["after"] == touch and entries[entry]["at"] <= as_of:
+            item = entries[entry]
             # The touch that caused an entry does not lie between it and the step before.
-            into.since[count] = before if entries.caused[entry] else since
+            earliest = before if item["caused"] == 1 else since
+            put(into[count], item["at"], item["steps"], NO_SIGNAL, earliest)
             count += 1
             entry += 1
-    into.since[count] = since
-    return Items(into.at[:count], into.steps[:count], into.signals[:count], into.since[: count + 1])
+    return Items(into[:count], since)
 
 
 @compiled
-def served(masks: NDArray[np.uint64], signals: np.uint64) -> int:
-    """Bit k: a touch with these signals serves step k."""
-    steps = 0
-    for step in range(len(masks)):
-        if signals & masks[step] != 0:
-            steps |= 1 << step
-    return steps
+def put(item: np.void, at: int, steps: int, signals: np.uint64, since: int) -> None:
+    """Fill an item."""
+    item["at"] = at
+    item["steps"] = steps
+    item["signals"] = signals
+    item["since"] = since
+
+
+@compiled
+def served(steps: NDArray[np.void], signals: np.uint64) -> int:
+    """Bit k: a touch with these signals serves step k, from 0."""
+    bits = 0
+    for k in range(len(steps)):
+        if signals & steps[k]["signal"] != 0:
+            bits |= 1 << k
+    return bits

@@ -1,74 +1,88 @@
 """Ordered and strict funnels: chains of items, one for each step.
 
-Of the items that a chain may have in step k only the latest counts for step
-k + 1: it leaves most of a `within`, has the fewest touches after it, and no other
-chain to that step was entered later. So one pass is exact, for one attempt and for all.
+Of the items that chains have in step k only the latest counts for step k + 1:
+it leaves most of a `within`, has the fewest touches after it, and no chain to
+that step was entered later. So one pass is exact, for one attempt and for all.
 """
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.funnel_items import Items
 from engine.funnel_tables import FunnelTable
-from engine.funnel_trail import Trail, clear, later
+from engine.funnel_trail import NONE, clear
+from engine.history import NEVER
 
 
 @compiled
-def follow(funnel: FunnelTable, items: Items, trail: Trail, first: int, alone: bool) -> int:
+def follow(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], first: int, alone: bool
+) -> int:
     """The depth of the attempt entered by item `first` (`alone`), or of the deepest from there on.
 
-    `reached` is exact for one attempt; for all of them it holds for the deepest alone.
+    `reached` is exact for one attempt; of all of them it says so of the deepest alone.
     """
     clear(trail)
-    at, last, origin = items.at, trail.last, trail.origin
-    within_us, window_us = funnel.within_us, funnel.window_us
-    depth, steps = 0, len(within_us)
-    for item in range(first, len(at)):
-        if alone and at[item] - at[first] > window_us:
+    rows, steps, depth = items.rows, funnel.steps, 0
+    for i in range(first, len(rows)):
+        item = rows[i]
+        if alone and item["at"] - rows[first]["at"] > funnel.window_us:
             break
-        for step in range(min(depth, steps - 1), -1, -1):  # down: an item serves one step
-            if items.steps[item] >> step & 1 == 0:
+        for k in range(min(depth, len(steps) - 1), -1, -1):  # down: an item serves one step
+            if item["steps"] >> k & 1 == 0:
                 continue
-            entry, previous = item, last[step - 1]  # the latter means nothing in the first step
-            if step > 0:
-                entry = origin[step - 1]
-                if previous < items.since[item] or at[item] - at[previous] > within_us[step]:
+            entry = i
+            if k > 0:
+                previous, entry = trail[k - 1]["last"], trail[k - 1]["origin"]
+                if previous < item["since"] or item["at"] - rows[entry]["at"] > funnel.window_us:
                     continue
-            elif alone and item != first:
+                if item["at"] - rows[previous]["at"] > steps[k]["within_us"]:
+                    continue
+            elif alone and i != first:
                 continue
-            if at[item] - at[entry] > window_us:
-                continue
-            last[step], origin[step] = item, entry
-            if step == depth:
-                trail.reached[depth], trail.entered[depth] = item, entry
+            trail[k]["last"], trail[k]["origin"] = i, entry
+            if k == depth:
+                trail[k]["reached"], trail[k]["entered"] = i, entry
                 depth += 1
-        if depth == steps:
+        if depth == len(steps):
             break
     return depth
 
 
 @compiled
-def open_chains_until(funnel: FunnelTable, items: Items, trail: Trail, depth: int) -> int:
+def chains_open_until(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], depth: int
+) -> int:
     """The first instant at which no chain on the trail of an incomplete attempt can go on."""
     until = 0
-    for step in range(depth):
-        if trail.last[step] < items.since[len(items.at)]:
-            continue
-        window_ends = later(items.at[trail.origin[step]], funnel.window_us)
-        within_ends = later(items.at[trail.last[step]], funnel.within_us[step + 1])
-        until = max(until, min(window_ends, within_ends))
+    for k in range(depth):
+        if trail[k]["last"] >= items.since:
+            window_end = later(items.rows[trail[k]["origin"]]["at"], funnel.window_us)
+            within_end = later(items.rows[trail[k]["last"]]["at"], funnel.steps[k + 1]["within_us"])
+            until = max(until, min(window_end, within_end))
     return until
 
 
 @compiled
-def is_void(funnel: FunnelTable, items: Items, trail: Trail, entry: int) -> bool:
+def later(at: int, duration_us: int) -> int:
+    """An instant plus a duration, `NEVER` at most."""
+    return NEVER if duration_us > NEVER - at else at + duration_us
+
+
+@compiled
+def is_void(funnel: FunnelTable, items: Items, trail: NDArray[np.void], entry: int) -> bool:
     """Whether a touch voids the attempt that left this trail."""
-    for out in range(len(funnel.excluding)):
-        start = trail.reached[funnel.after[out]]
-        end = trail.reached[funnel.before[out]]
-        if start < 0:
+    rows = items.rows
+    for x in range(len(funnel.exclusions)):
+        exclusion = funnel.exclusions[x]
+        start = trail[exclusion["after"]]["reached"]
+        end = trail[exclusion["before"]]["reached"]
+        if start == NONE:
             continue
-        for item in range(start + 1, len(items.at) if end < 0 else end):
-            if items.at[item] - items.at[entry] > funnel.window_us:
+        for i in range(start + 1, len(rows) if end == NONE else end):
+            if rows[i]["at"] - rows[entry]["at"] > funnel.window_us:
                 break
-            if items.signals[item] & funnel.excluding[out] != 0:
+            if rows[i]["signals"] & exclusion["signal"] != 0:
                 return True
     return False

@@ -5,33 +5,38 @@ that lie within a window are the best choice within it, and the oldest of them i
 latest entry with that depth. So one pass is exact, for one attempt and for all.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.compiled import compiled
 from engine.funnel_items import Items
 from engine.funnel_tables import FunnelTable
-from engine.funnel_trail import Trail, clear
+from engine.funnel_trail import NONE, clear
 
 
 @compiled
-def gather(funnel: FunnelTable, items: Items, trail: Trail, first: int, alone: bool) -> int:
+def gather(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], first: int, alone: bool
+) -> int:
     """The depth of the attempt entered by item `first` (`alone`), or of the deepest from there on.
 
-    `reached` is exact for one attempt; for all of them it holds for the deepest alone.
+    `reached` is exact for one attempt; of all of them it says so of the deepest alone.
     """
     clear(trail)
-    depth, steps = 0, len(funnel.signals)
-    for item in range(first, len(items.at)):
-        if alone and items.at[item] - items.at[first] > funnel.window_us:
+    rows, steps, depth = items.rows, len(funnel.steps), 0
+    for i in range(first, len(rows)):
+        if alone and rows[i]["at"] - rows[first]["at"] > funnel.window_us:
             break
-        place(items, trail, item)
-        held, oldest = 0, item
-        for step in range(steps):
-            holder = trail.last[step]
-            if holder >= 0 and items.at[item] - items.at[holder] > funnel.window_us:
-                trail.last[step] = -1
-            elif holder >= 0:
+        place(rows, trail, i)
+        held, oldest = 0, i
+        for k in range(steps):
+            holder = trail[k]["last"]
+            if holder != NONE and rows[i]["at"] - rows[holder]["at"] > funnel.window_us:
+                trail[k]["last"] = NONE
+            elif holder != NONE:
                 held, oldest = held + 1, min(oldest, holder)
         if held > depth:
-            trail.reached[depth], trail.entered[depth] = item, oldest
+            trail[depth]["reached"], trail[depth]["entered"] = i, oldest
             depth = held
         if depth == steps:
             break
@@ -39,32 +44,33 @@ def gather(funnel: FunnelTable, items: Items, trail: Trail, first: int, alone: b
 
 
 @compiled
-def place(items: Items, trail: Trail, item: int) -> None:
-    """Give an item a step, passing others on: a free one if there is a way, else the oldest's.
+def place(rows: NDArray[np.void], trail: NDArray[np.void], i: int) -> None:
+    """Give item i a step, passing others on: a free one if there is a way, else the oldest's.
 
-    An augmenting path: every step on it takes the item of the step that leads to it.
+    An augmenting path: each step on it takes over the item of the step that leads to it.
     """
-    seen = pending = items.steps[item]
-    goal = -1
-    trail.way[:] = -1
+    seen = pending = rows[i]["steps"]
+    goal = NONE
     while pending != 0:
-        step = lowest(pending)
+        k = lowest(pending)
         pending &= pending - 1
-        holder = trail.last[step]
-        if goal < 0 or holder < trail.last[goal]:
-            goal = step
-        if holder < 0:
+        if rows[i]["steps"] >> k & 1 != 0:
+            trail[k]["way"] = NONE
+        holder = trail[k]["last"]
+        if goal == NONE or holder < trail[goal]["last"]:
+            goal = k
+        if holder == NONE:
             break
-        fresh = items.steps[holder] & ~seen
-        for other in range(len(trail.way)):
-            if fresh >> other & 1 != 0:
-                trail.way[other] = step
+        fresh = rows[holder]["steps"] & ~seen
         seen |= fresh
         pending |= fresh
-    while trail.way[goal] >= 0:
-        trail.last[goal] = trail.last[trail.way[goal]]
-        goal = trail.way[goal]
-    trail.last[goal] = item
+        while fresh != 0:
+            trail[lowest(fresh)]["way"] = k
+            fresh &= fresh - 1
+    while trail[goal]["way"] != NONE:
+        trail[goal]["last"] = trail[trail[goal]["way"]]["last"]
+        goal = trail[goal]["way"]
+    trail[goal]["last"] = i
 
 
 @compiled

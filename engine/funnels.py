@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.folded import FUNNEL_HIT
-from engine.funnel_items import Items, Leads, collect, entry_items, room_for, touch_items
-from engine.funnel_ordered import follow, is_void, open_chains_until
-from engine.funnel_tables import ANY, FIRST, UNORDERED, FunnelTable, TouchItems, table
-from engine.funnel_trail import Trail, later, new_trail
+from engine.funnel_items import Items, Leads, TouchItems, collect, leads_of, room_for
+from engine.funnel_ordered import chains_open_until, follow, is_void, later
+from engine.funnel_tables import ANY, FIRST, UNORDERED, FunnelTable, table
+from engine.funnel_trail import NONE, new_trail
 from engine.funnel_unordered import gather
 
 __all__ = ["FunnelTable", "TouchItems", "match", "table"]
@@ -38,9 +38,8 @@ def match(
         entries: VISIT, sorted by lead, per lead in the order that they came about.
         as_of: Microseconds, UTC; items later than this are left out.
     """
-    touches = touch_items(touches)
-    leads = Leads(touches, entry_items(funnel, entries, len(touches.starts) - 1), as_of)
-    scratch, trail = room_for(leads.touches, leads.entries), new_trail()
+    leads = leads_of(funnel, touches, entries, as_of)
+    scratch, trail = room_for(leads), new_trail()
     hits = np.zeros(len(touches.starts) - 1, FUNNEL_HIT)
     count = match_leads(funnel, leads, scratch, trail, hits)
     if count > len(hits):  # `every`: what found no room was only counted
@@ -51,7 +50,11 @@ def match(
 
 @compiled
 def match_leads(
-    funnel: FunnelTable, leads: Leads, scratch: Items, trail: Trail, hits: NDArray[np.void]
+    funnel: FunnelTable,
+    leads: Leads,
+    scratch: NDArray[np.void],
+    trail: NDArray[np.void],
+    hits: NDArray[np.void],
 ) -> int:
     """Write the hits of all leads, as far as there is room; how many there are."""
     row = 0
@@ -63,11 +66,16 @@ def match_leads(
 
 @compiled
 def match_lead(
-    funnel: FunnelTable, items: Items, trail: Trail, lead: int, hits: NDArray[np.void], row: int
+    funnel: FunnelTable,
+    items: Items,
+    trail: NDArray[np.void],
+    lead: int,
+    hits: NDArray[np.void],
+    row: int,
 ) -> int:
     """Write the hits of one lead from `row` on; the row after them."""
     entry = next_entry(funnel, items, 0)
-    while entry < len(items.at):
+    while entry < len(items.rows):
         if funnel.entry == ANY:
             attempt = best_attempt(funnel, items, trail, entry)
         else:
@@ -84,26 +92,31 @@ def match_lead(
 @compiled
 def next_entry(funnel: FunnelTable, items: Items, start: int) -> int:
     """The first possible entry from an item on; the number of items if there is none."""
-    for item in range(start, len(items.at)):
-        if funnel.order == UNORDERED or items.steps[item] & 1 != 0:
+    for item in range(start, len(items.rows)):
+        if funnel.order == UNORDERED or items.rows[item]["steps"] & 1 != 0:
             return item
-    return len(items.at)
+    return len(items.rows)
 
 
 @compiled
-def entry_after(funnel: FunnelTable, items: Items, trail: Trail, entry: int) -> int:
+def entry_after(funnel: FunnelTable, items: Items, trail: NDArray[np.void], entry: int) -> int:
     """With `every`: where the attempt after the one on the trail begins."""
-    completed_by = trail.reached[len(funnel.signals) - 1]
-    if completed_by >= 0:
+    completed_by = trail[len(funnel.steps) - 1]["reached"]
+    if completed_by != NONE:
         return next_entry(funnel, items, completed_by + 1)
     start = entry
-    while start < len(items.at) and items.at[start] - items.at[entry] <= funnel.window_us:
+    while (
+        start < len(items.rows)
+        and items.rows[start]["at"] - items.rows[entry]["at"] <= funnel.window_us
+    ):
         start += 1
     return next_entry(funnel, items, start)
 
 
 @compiled
-def depth_from(funnel: FunnelTable, items: Items, trail: Trail, first: int, alone: bool) -> int:
+def depth_from(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], first: int, alone: bool
+) -> int:
     """How deep the attempt entered by `first` gets (`alone`), or the deepest from there on."""
     if funnel.order == UNORDERED:
         return gather(funnel, items, trail, first, alone)
@@ -111,64 +124,74 @@ def depth_from(funnel: FunnelTable, items: Items, trail: Trail, first: int, alon
 
 
 @compiled
-def pursue(funnel: FunnelTable, items: Items, trail: Trail, entry: int) -> Attempt:
+def pursue(funnel: FunnelTable, items: Items, trail: NDArray[np.void], entry: int) -> Attempt:
     """One attempt."""
     depth = depth_from(funnel, items, trail, entry, True)
-    if len(funnel.excluding) > 0 and is_void(funnel, items, trail, entry):
+    if len(funnel.exclusions) > 0 and is_void(funnel, items, trail, entry):
         return Attempt(entry, 0, 0)
     return Attempt(entry, depth, open_until(funnel, items, trail, depth, entry))
 
 
 @compiled
-def open_until(funnel: FunnelTable, items: Items, trail: Trail, depth: int, entry: int) -> int:
+def open_until(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], depth: int, entry: int
+) -> int:
     """The first instant at which what is on the trail is not open; unordered: by the last entry."""
-    if depth == len(funnel.signals) or not funnel.timed:
+    if depth == len(funnel.steps) or not funnel.timed:
         return 0
     if funnel.order == UNORDERED:
-        return later(items.at[entry], funnel.window_us)
-    return open_chains_until(funnel, items, trail, depth)
+        return later(items.rows[entry]["at"], funnel.window_us)
+    return chains_open_until(funnel, items, trail, depth)
 
 
 @compiled
-def best_attempt(funnel: FunnelTable, items: Items, trail: Trail, first: int) -> Attempt:
+def best_attempt(funnel: FunnelTable, items: Items, trail: NDArray[np.void], first: int) -> Attempt:
     """The attempt that a lead counts with under `any`, open as long as any of its attempts is."""
-    if len(funnel.excluding) > 0:
+    if len(funnel.exclusions) > 0:
         best = best_not_void(funnel, items, trail, first)
     else:
         depth = depth_from(funnel, items, trail, first, False)
-        until = open_until(funnel, items, trail, depth, len(items.at) - 1)
-        best = Attempt(trail.entered[depth - 1], depth, until)
+        until = open_until(funnel, items, trail, depth, len(items.rows) - 1)
+        best = Attempt(trail[depth - 1]["entered"], depth, until)
     depth_from(funnel, items, trail, best.entry, True)
     return best
 
 
 @compiled
-def best_not_void(funnel: FunnelTable, items: Items, trail: Trail, first: int) -> Attempt:
+def best_not_void(
+    funnel: FunnelTable, items: Items, trail: NDArray[np.void], first: int
+) -> Attempt:
     """The same where attempts may be void: each is looked at; the first one if all are."""
     best, by, until = Attempt(first, 0, 0), -1, 0
     entry = first
-    while entry < len(items.at):
+    while entry < len(items.rows):
         attempt = pursue(funnel, items, trail, entry)
         if attempt.depth > 0:
             until = max(until, attempt.open_until)
-            reached_by = trail.reached[attempt.depth - 1]
+            reached_by = trail[attempt.depth - 1]["reached"]
             if attempt.depth > best.depth or (attempt.depth == best.depth and reached_by <= by):
                 best, by = attempt, reached_by
         entry = next_entry(funnel, items, entry + 1)
-    if best.depth == len(funnel.signals):
+    if best.depth == len(funnel.steps):
         until = 0
     return Attempt(best.entry, best.depth, until)
 
 
 @compiled
 def write(
-    hits: NDArray[np.void], row: int, lead: int, items: Items, trail: Trail, attempt: Attempt
+    hits: NDArray[np.void],
+    row: int,
+    lead: int,
+    items: Items,
+    trail: NDArray[np.void],
+    attempt: Attempt,
 ) -> None:
     """One attempt as a record."""
-    hits["lead"][row] = lead
-    hits["depth"][row] = attempt.depth
-    hits["entered"][row] = items.at[attempt.entry]
-    hits["open_until"][row] = attempt.open_until
-    hits["excluded"][row] = attempt.depth == 0
-    for step in range(attempt.depth):
-        hits["reached"][row, step] = items.at[trail.reached[step]]
+    hit = hits[row]
+    hit["lead"] = lead
+    hit["depth"] = attempt.depth
+    hit["entered"] = items.rows[attempt.entry]["at"]
+    hit["open_until"] = attempt.open_until
+    hit["excluded"] = 1 if attempt.depth == 0 else 0
+    for k in range(attempt.depth):
+        hit["reached"][k] = items.rows[trail[k]["reached"]]["at"]

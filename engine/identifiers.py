@@ -5,7 +5,7 @@ Nothing here is kept; what leaves the edge are keyed digests.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -92,21 +92,15 @@ def canonical_phone(value: str, region: str = DEFAULT_REGION) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def similar_forms(
-    identifiers: Iterable[Clear], personal: Mapping[str, str], account: str | None
-) -> Iterator[Clear]:
-    """Forms that two records of one person may share though their identifiers differ."""
-    for identifier in identifiers:
-        if identifier.kind == "email":
-            yield Clear("email_plain", "", plain_email(identifier.value))
-        elif identifier.kind == "phone":
-            yield Clear("phone_tail", "", identifier.value[-_DIGITS_OF_TAIL:])
-            for left_out in range(1, len(identifier.value)):
-                rest = identifier.value[:left_out] + identifier.value[left_out + 1 :]
-                yield Clear("phone_minus", "", rest)
-    name = folded_name(personal.get("name", ""))
-    if name and account:
-        yield Clear("name_account", account, name)
+def forms_of(identifier: Clear) -> Iterator[Clear]:
+    """What another identifier of the same person may share with this one."""
+    value = identifier.value
+    if identifier.kind == "email":
+        yield Clear("email_plain", "", plain_email(value))
+    elif identifier.kind == "phone":
+        yield Clear("phone_tail", "", value[-_DIGITS_OF_TAIL:])
+        for place in range(1, len(value)):
+            yield Clear("phone_minus", "", value[:place] + value[place + 1 :])
 
 
 def plain_email(email: str) -> str:

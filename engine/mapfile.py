@@ -52,7 +52,8 @@ ACTOR_FIELDS = ("kind", "id")
 class Parts(Struct, kw_only=True):
     """What a table says about touchpoints; what it leaves open is taken from `every`."""
 
-    fields: dict[str, Cell]
+    said: frozenset[str] = frozenset()  # its keys, faulty ones included
+    fields: dict[str, Cell] = {}
     occurred_at: Cell | None = None
     missing_time: Cell | None = None
     identifiers: tuple[Mapping[str, Cell], ...] = ()
@@ -113,7 +114,7 @@ def _mapping(root: Table, origin: str) -> RowMapping:
         thousands=root.take("thousands", one_character, ""),
     )
     missing_time = root.take("missing_time", partial(cell_of, notation, timed=True), None)
-    every = root.take("every", table(partial(_parts, notation)), Parts(fields={}))
+    every = root.take("every", table(partial(_parts, notation)), Parts())
     if every.missing_time is None:
         every.missing_time = missing_time
     outline = partial(_outline, notation, every)
@@ -131,6 +132,10 @@ def _mapping(root: Table, origin: str) -> RowMapping:
         outlines=root.need("touchpoint", tables(outline), ()),
     )
     root.take("about", values.text, "")
+    if mapping.format == "jsonl":
+        for key in ("delimiter", "quote", "encoding", "columns"):
+            if key in root:
+                root.fault('has a meaning only with format = "csv"', key)
     root.close()
     return mapping
 
@@ -154,12 +159,10 @@ def _lookup(notation: Notation, opened: Table) -> Lookup:
 def _outline(notation: Notation, every: Parts, opened: Table) -> Outline:
     own = _parts(notation, opened)
     fields = every.fields | own.fields
-    for needed in ("source", "type"):
-        if needed not in fields:
+    for needed in ("source", "type", "occurred_at"):
+        if needed not in own.said | every.said:
             opened.fault("is missing here and in `every`", needed)
     occurred_at = own.occurred_at or every.occurred_at
-    if occurred_at is None:
-        opened.fault("is missing here and in `every`", "occurred_at")
     return Outline(
         fields=fields,
         occurred_at=occurred_at or Cell(),
@@ -188,6 +191,7 @@ def _parts(notation: Notation, opened: Table) -> Parts:
         for name, cell in opened.take(head, partial(named_cells, names, read), {}).items():
             fields[f"{head}.{name}"] = cell
     return Parts(
+        said=frozenset(opened.node.data),
         fields={name: cell for name, cell in fields.items() if cell is not None},
         occurred_at=opened.take("occurred_at", timed, None),
         missing_time=opened.take("missing_time", timed, None),

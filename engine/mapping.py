@@ -5,7 +5,6 @@ go out in the interchange form, for an edge to accept. A row that cannot be read
 raises `Unmappable`, which names columns and never a value.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -86,10 +85,14 @@ class RowMapping(Struct, frozen=True, kw_only=True):
     @property
     def columns_used(self) -> list[str]:
         """The columns of the file itself that the mapping names, sorted."""
-        foreign = tuple(f"{lookup.name}." for lookup in self.lookups)
-        named = {column for cell in _cells(self) for column in cell.columns}
-        named |= {test.column for outline in self.outlines for test in outline.when}
-        return sorted(column for column in named if not (foreign and column.startswith(foreign)))
+        joined = tuple(f"{lookup.name}." for lookup in self.lookups)
+        return sorted(column for column in _named(self) if not column.startswith(joined))
+
+    def columns_of(self, lookup: Lookup) -> list[str]:
+        """The columns of a second file that the mapping names, sorted."""
+        prefix = f"{lookup.name}."
+        found = {name.removeprefix(prefix) for name in _named(self) if name.startswith(prefix)}
+        return sorted(found | {lookup.key})
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Scalar]:
@@ -106,10 +109,9 @@ def flatten(value: Any, path: str = "") -> dict[str, Scalar]:
     return fields
 
 
-def row_digest(fields: Fields, key: bytes) -> str:
-    """32 hex digits that stand for a row: keyed, since a row may be personal."""
-    text = json.dumps(sorted(fields.items()), ensure_ascii=True)
-    return hashlib.blake2b(text.encode(), key=key[:64], digest_size=16).hexdigest()
+def canonical_row(fields: Fields) -> str:
+    """One text for equal rows, whatever the order of their columns."""
+    return json.dumps(sorted(fields.items()))
 
 
 def join(mapping: RowMapping, fields: Fields, tables: Mapping[str, Table]) -> Fields:
@@ -189,6 +191,12 @@ def _holds(test: Requirement, fields: Fields, missing: Sequence[str]) -> bool:
         return there == test.there
     listed = there and value is not None and text_of(value) in test.operands
     return listed if test.operator == "in" else not listed
+
+
+def _named(mapping: RowMapping) -> set[str]:
+    """Every column that a mapping names, with the prefix of its lookup."""
+    tested = {test.column for outline in mapping.outlines for test in outline.when}
+    return tested.union(*(cell.columns for cell in _cells(mapping)))
 
 
 def _cells(mapping: RowMapping) -> Iterator[Cell]:

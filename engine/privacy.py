@@ -16,11 +16,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.errors import BadKey, WrongKey
-from engine.touchpoint import Identifier, Sealed, Touchpoint
+from engine.touchpoint import CONTENT_DIGITS, Identifier, Sealed, Touchpoint
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
-CONTENT_DIGITS = 32
 _ALONE = b"leadledger aside"
 
 

@@ -87,28 +87,27 @@ def shipped() -> dict[str, Path]:
 
 
 def _names(document: Mapping[str, Any]) -> Names:
-    zone = document.get("zone")
+    zone, tracks = document.get("zone"), document.get("track")
+    stages = [_named(track.get("stage")) for track in _tables(tracks)]
     return Names(
         zone=zone if isinstance(zone, str) else "UTC",
         signals=_named(document.get("signal")),
         scores=_named(document.get("score")),
         calendars=_named(document.get("calendar")),
-        tracks=tuple(
-            (name, _named(track.get("stage") if isinstance(track, dict) else None))
-            for name, track in zip(
-                _named(document.get("track")), document.get("track", ()), strict=False
-            )
-        ),
+        tracks=tuple(zip(_named(tracks), stages, strict=True)),
     )
 
 
 def _named(items: object) -> tuple[str, ...]:
     """The names in an array of tables, one per table; empty where it has none."""
-    names = (
-        item.get("name") if isinstance(item, dict) else None
-        for item in (items if isinstance(items, list) else ())
-    )
+    names = (table.get("name") for table in _tables(items))
     return tuple(name if isinstance(name, str) else "" for name in names)
+
+
+def _tables(items: object) -> list[dict[str, Any]]:
+    """The tables of an array that nobody has checked yet; empty where something else stands."""
+    found = items if isinstance(items, list) else ()
+    return [item if isinstance(item, dict) else {} for item in found]
 
 
 def _read(root: Table) -> RuleSet:

@@ -61,6 +61,7 @@ class Lookups(NamedTuple):
     by_attribute: Masks  # attribute
     absent: Masks  # slot
     all_terms: Masks
+    asking: Masks  # the terms that ask about attributes
     owners: NDArray[np.int64]
     with_any: int
     assigned: int  # dictionary ids
@@ -73,7 +74,7 @@ def folded_touches(histories: Histories, rules: RuleSet) -> NDArray[np.void]:
     lookups = _lookups(histories, _terms(rules))
     folded = np.empty(len(histories.touches), FOLDED_TOUCH)
     touches = histories.touches, _as_int32(histories.touches)
-    fill(touches, (histories.attributes, histories.attribute_at), lookups, folded)
+    fill(touches, histories.attributes, histories.attribute_at, lookups, folded)
     _resolve(histories, rules, folded)
     return folded
 
@@ -108,7 +109,8 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
         slots=slots,
         by_attribute=by_attribute,
         absent=absent,
-        all_terms=_all_terms(len(terms.owners), words),
+        all_terms=_words(range(len(terms.owners)), words),
+        asking=_words((t for t, c in terms.conditions if c.field.startswith(PREFIX)), words),
         owners=terms.owners,
         with_any=terms.with_any,
         assigned=ids[0],
@@ -121,9 +123,12 @@ def _open(*shape: int) -> Masks:
     return np.full(shape, -1, np.int64)
 
 
-def _all_terms(count: int, words: int) -> Masks:
-    here = [range(min(count - WORD * word, WORD)) for word in range(words)]
-    return np.array([bits(terms) for terms in here], np.int64)
+def _words(terms: Iterable[int], words: int) -> Masks:
+    chosen = set(terms)
+    return np.array(
+        [bits(term % WORD for term in chosen if term // WORD == word) for word in range(words)],
+        np.int64,
+    )
 
 
 def _clear(masks: Masks, rows: NDArray[np.int64], term: int) -> None:
@@ -235,66 +240,76 @@ def used_values(ints, columns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill(touches, attributes, lookups, folded):  # type: ignore[no-untyped-def]
+def fill(touches, attributes, attribute_at, lookups, folded):  # type: ignore[no-untyped-def]
     """Fill in what the fold needs of each touch."""
     records, ints = touches
-    items, attribute_at = attributes
     met = np.full(len(lookups.absent), -1, np.int64)  # by slot: the last touch that had it
     for touch in range(len(records)):
-        record, out = records[touch], folded[touch]
-        first = attribute_at[touch]
-        own = items[first : first + record["attributes"]]
-        out["at"] = record["occurred_at"]
-        out["amount"], out["currency"] = record["amount_minor"], record["currency"]
-        out["reserved"] = 0
-        out["target"] = UNRESOLVED if record["type"] == lookups.stage_changed else NOT_A_CHANGE
-        out["owner"] = text_of(own, lookups.owner) if record["type"] == lookups.assigned else 0
-        for index in range(len(own)):
-            if own[index]["name"] < len(lookups.slots) and lookups.slots[own[index]["name"]] != NONE:
-                met[lookups.slots[own[index]["name"]]] = touch
-        out["signals"] = carried(touch, ints[touch], (own, first, met), lookups)
+        kind = records[touch]["type"]
+        signals = standing(0, touch, ints, lookups)
+        if signals & lookups.asking[0]:
+            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
+            signals = still_standing(signals, (0, touch), attributes, span, (lookups, met))
+        if signals & lookups.with_any:
+            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
+            groups = groups_standing(touch, ints, attributes, span, (lookups, met))
+            signals &= ~lookups.with_any | groups
+        folded[touch]["at"] = records[touch]["occurred_at"]
+        folded[touch]["signals"] = signals
+        folded[touch]["amount"] = records[touch]["amount_minor"]
+        folded[touch]["currency"] = records[touch]["currency"]
+        folded[touch]["target"] = UNRESOLVED if kind == lookups.stage_changed else NOT_A_CHANGE
+        folded[touch]["owner"] = 0
+        folded[touch]["reserved"] = 0
+        if kind == lookups.assigned and kind != 0:
+            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
+            folded[touch]["owner"] = text_of(attributes, span, lookups.owner)
 
 
 @compiled
-def carried(touch, values, attributes, lookups):  # type: ignore[no-untyped-def]
-    """The signals of one touch, as bits."""
-    signals, groups_hold = np.int64(0), np.int64(0)
-    for word in range(len(lookups.all_terms)):
-        standing = standing_terms(word, touch, values, attributes, lookups)
-        if word == 0:
-            signals = standing
-            continue
-        for bit in range(min(WORD, len(lookups.owners) - word * WORD)):
-            if standing >> bit & 1:
-                groups_hold |= np.int64(1) << lookups.owners[word * WORD + bit]
-    return signals & (~lookups.with_any | groups_hold)
-
-
-@compiled
-def standing_terms(word, touch, values, attributes, lookups):  # type: ignore[no-untyped-def]
-    """The terms of one word that all values of a touch leave standing."""
-    own, first, met = attributes
-    standing = lookups.all_terms[word]
+def standing(word, touch, ints, lookups):  # type: ignore[no-untyped-def]
+    """The terms of one word that the text fields and the amount of a touch leave standing."""
+    terms = lookups.all_terms[word]
     for index in range(len(lookups.columns)):
-        standing &= lookups.by_value[index, values[lookups.columns[index]], word]
-    if standing == 0:
-        return standing
+        terms &= lookups.by_value[index, ints[touch, lookups.columns[index]], word]
     if len(lookups.by_amount) > 0:
-        standing &= lookups.by_amount[touch, word]
-    for index in range(len(own)):
-        name = own[index]["name"]
+        terms &= lookups.by_amount[touch, word]
+    return terms
+
+
+@compiled
+def still_standing(terms, place, attributes, span, judged):  # type: ignore[no-untyped-def]
+    """Those of them that the attributes of a touch, and the absent ones, leave standing, too."""
+    (word, touch), (lookups, met) = place, judged
+    for index in range(span[0], span[1]):
+        name = attributes[index]["name"]
         if name < len(lookups.slots) and lookups.slots[name] != NONE:
-            standing &= lookups.by_attribute[first + index, word]
+            terms &= lookups.by_attribute[index, word]
+            met[lookups.slots[name]] = touch
     for slot in range(len(met)):
         if met[slot] != touch:
-            standing &= lookups.absent[slot, word]
-    return standing
+            terms &= lookups.absent[slot, word]
+    return terms
 
 
 @compiled
-def text_of(attributes, name):  # type: ignore[no-untyped-def]
+def groups_standing(touch, ints, attributes, span, judged):  # type: ignore[no-untyped-def]
+    """The signals one of whose groups holds, as bits."""
+    lookups, signals = judged[0], np.int64(0)
+    for word in range(1, len(lookups.all_terms)):
+        terms = standing(word, touch, ints, lookups)
+        if terms & lookups.asking[word]:
+            terms = still_standing(terms, (word, touch), attributes, span, judged)
+        for bit in range(min(WORD, len(lookups.owners) - word * WORD)):
+            if terms >> bit & 1:
+                signals |= np.int64(1) << lookups.owners[word * WORD + bit]
+    return signals
+
+
+@compiled
+def text_of(attributes, span, name):  # type: ignore[no-untyped-def]
     """The dictionary id of a text attribute; 0: absent, -1: no text."""
-    for index in range(len(attributes)):
+    for index in range(span[0], span[1]):
         if name != 0 and attributes[index]["name"] == name:
             return attributes[index]["bits"] if attributes[index]["tag"] == STRING else np.int64(-1)
     return np.int64(0)
@@ -306,8 +321,8 @@ def texts_of(touches, attributes, attribute_at, chosen, name):  # type: ignore[n
     found = np.empty(len(chosen), np.int64)
     for index in range(len(chosen)):
         first = attribute_at[chosen[index]]
-        own = attributes[first : first + touches[chosen[index]]["attributes"]]
-        found[index] = text_of(own, name)
+        span = (first, first + touches[chosen[index]]["attributes"])
+        found[index] = text_of(attributes, span, name)
     return found
 
 
@@ -318,11 +333,12 @@ def _resolve(histories: Histories, rules: RuleSet, folded: NDArray[np.void]) -> 
         return
     where = histories.touches, histories.attributes, histories.attribute_at, changes
     named = [texts_of(*where, name) for name in histories.strings.ids(["track", "stage"])]
-    pairs, which = np.unique(np.stack(named, axis=1), axis=0, return_inverse=True)
-    tracks, stages = (histories.strings.texts(np.maximum(ids, 0).tolist()) for ids in pairs.T)
+    pairs, which = np.unique(named[0] << 32 | named[1] & 0xFFFFFFFF, return_inverse=True)
+    tracks = histories.strings.texts(np.maximum(pairs >> 32, 0).tolist())
+    stages = histories.strings.texts((pairs & 0xFFFFFFFF).tolist())
     resolver = Resolver(rules)
     targets = [
-        resolver.target(None if pair[0] == 0 else track, stage)
-        for pair, track, stage in zip(pairs, tracks, stages, strict=True)
+        resolver.target(None if pair >> 32 == 0 else track, stage)
+        for pair, track, stage in zip(pairs.tolist(), tracks, stages, strict=True)
     ]
-    folded["target"][changes] = np.array(targets, np.int32)[which.ravel()]
+    folded["target"][changes] = np.array(targets, np.int32)[which]

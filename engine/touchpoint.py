@@ -17,6 +17,8 @@ PERSONAL_FIELDS = ("name", "address", "email", "phone", "company", "text")
 NEVER_FOLDED = frozenset(
     ("touchpoint_retracted", "ad_spend_reported", "identity_linked", "identity_unlinked")
 )
+DIGEST_DIGITS, CONTENT_DIGITS = 64, 32  # lower-case hex
+MAX_IDENTIFIERS, MAX_MENTIONS, MAX_ATTRIBUTES = 64, 64, 256  # of one touchpoint
 
 
 class Identifier(Struct, frozen=True, order=True):

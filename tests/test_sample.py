@@ -4,12 +4,15 @@ import json
 import tomllib
 from collections import Counter, defaultdict
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
 import phonenumbers
 import pytest
 
+from engine.canonical import canonicalise
+from engine.privacy import IdentifierKey
 from engine.sample import touchpoints
 from engine.sample.people import Person, person
 from engine.touchpoint import KINDS, NEVER_FOLDED
@@ -167,9 +170,18 @@ def test_some_leads_go_cold_and_some_come_back(histories):
     back = cold = 0
     for touches in histories.values():
         instants = [at for at, _ in touches]
-        gaps = [later - at for at, later in zip(instants, instants[1:], strict=False)]
+        gaps = [later - at for at, later in pairwise(instants)]
         back += any(gap >= 30 * DAY for gap in gaps)
         ended = {"won", "lost"} & {type for _, (*_, type) in touches}
         cold += not ended and NOW // 1_000_000 - instants[-1] >= 30 * DAY
     assert back >= 60
     assert cold >= 500
+
+
+def test_the_edge_takes_all_of_it_and_drops_nobody(sample):
+    key = IdentifierKey(bytes(32))
+    contents = {}
+    for told in sample:
+        draft = canonicalise(told, NOW, key)
+        assert draft.dropped == 0
+        assert contents.setdefault(name(told), draft.touchpoint.content) == draft.touchpoint.content

@@ -17,7 +17,7 @@ set_up() { # LOCK...: the first is installed, the others are known to lie within
     say "Installing the packages of $1 (a minute or two, once) ..."
     install --require-hashes --only-binary :all: -r "$root/$1"
     install --no-deps --no-build-isolation -e "$root"
-    say "Compiling the fold (once) ..."
+    say "Compiling the fold (about a minute, once) ..."
     "$venv/bin/python" -m engine.warm
     for lock in "$@"; do fingerprint "$lock"; done >"$done_list.new"
     mv "$done_list.new" "$done_list"

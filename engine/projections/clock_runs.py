@@ -4,14 +4,14 @@ import polars as pl
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
 from engine.folded import Folded
-from engine.projections.columns import counted, instants, picked, rows_of
+from engine.projections.columns import NUMBER, counted, instants, picked, rows_of
 
 OUTCOMES = ("open", "met", "late", "cancelled", "breached")
 
 table = Table(
     "clock_runs",
     MetaData(),
-    Column("lead", BigInteger, primary_key=True, comment="number of the lead"),
+    Column("lead", NUMBER, primary_key=True),
     Column("clock", String, primary_key=True),
     Column("number", Integer, primary_key=True, comment="from 1, by start"),
     Column("started_at", BigInteger, nullable=False, comment="microseconds, UTC"),

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, String, Table
 
 from engine.history import NEVER, Histories, Strings
 
+NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # of a lead; SQLite's own row number
 _DTYPES = {String: pl.String, Integer: pl.Int64, BigInteger: pl.Int64, Boolean: pl.Boolean}
 
 
@@ -19,7 +20,7 @@ def schema(table: Table) -> pl.Schema:
 
 def rows_of(table: Table, columns: dict[str, pl.Series]) -> pl.DataFrame:
     """A frame of exactly a table's columns and types, whatever integers they came as."""
-    return pl.DataFrame(columns).cast(dict(schema(table))).select(table.columns.keys())
+    return pl.DataFrame(columns).cast(schema(table)).select(table.columns.keys())
 
 
 def picked(words: Sequence[str], at: NDArray[np.integer]) -> pl.Series:
@@ -37,7 +38,7 @@ def texts(strings: Strings, ids: NDArray[np.integer]) -> pl.Series:
 
 def event_ids(histories: Histories, touches: NDArray[np.int64]) -> pl.Series:
     """The event ids of these touches; null where an index is negative."""
-    data = memoryview(np.ascontiguousarray(histories.event_ids))
+    data = np.ascontiguousarray(histories.event_ids).data
     at = histories.event_id_at[touches].tolist()
     sizes = histories.event_id_size[touches].tolist()
     words = [str(data[a : a + size], "utf-8") for a, size in zip(at, sizes, strict=True)]

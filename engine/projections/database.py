@@ -5,6 +5,7 @@ It is filled beside the live one, takes its place in one transaction, and the
 other's tables are dropped. Nothing here is a fact: the file can be deleted.
 """
 
+import dataclasses
 import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
+from sqlalchemy.sql import quoted_name
 
 from engine.errors import NotAStore, ReadModelsDamaged, StoreCorrupt, StoreVersion
 from engine.projections.columns import schema
@@ -28,6 +30,7 @@ from engine.store.sqlite import Database, Format
 
 DERIVED_BY = 1  # raised whenever fold or projections come to give other rows: old ones are refilled
 LIVE, BUILDING = "live", "building"
+READ_ROWS = 10_000  # held as Python objects at once
 
 generations = Table(
     "generations",
@@ -39,7 +42,7 @@ generations = Table(
     Column("settled_to", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("checkpoint", BigInteger, nullable=False, comment="position"),
 )
-_DIALECT = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
+_DIALECT = sqlite.dialect(paramstyle="qmark")
 _FORMAT = Format(
     application_id=0x4C65_5264,
     version=1,
@@ -140,8 +143,13 @@ def begin(connection: Connection, rules_id: str, settled_to: int, checkpoint: in
 def add(connection: Connection, generation: Generation, tables: Tables) -> None:
     """Insert rows of leads that have none yet."""
     for projection in PROJECTIONS:
-        rows = tables[projection.name].rows()
-        connection.executemany(_sql(insert(_table(projection, generation.number))), rows)
+        rows = tables[projection.name]
+        filled = rows[[column.name for column in rows if column.null_count() < len(rows)]]
+        if len(rows):
+            statement = insert(_table(projection, generation.number)).values(
+                dict.fromkeys(filled.columns)
+            )
+            connection.executemany(_sql(statement), filled.rows())
 
 
 def replace(
@@ -159,15 +167,16 @@ def replace(
 
 def move_to(
     connection: Connection, generation: Generation, settled_to: int, checkpoint: int
-) -> None:
-    """Say what instant and position the rows of a generation stand at."""
+) -> Generation:
+    """Say what instant and position the rows of a generation now stand at."""
     connection.execute(
         "UPDATE generations SET settled_to = ?, checkpoint = ? WHERE number = ?",
         (settled_to, checkpoint, generation.number),
     )
+    return dataclasses.replace(generation, settled_to=settled_to, checkpoint=checkpoint)
 
 
-def go_live(connection: Connection, generation: Generation) -> None:
+def go_live(connection: Connection, generation: Generation) -> Generation:
     """Make a generation the one that readers go through, and drop the others."""
     for (number,) in connection.execute("SELECT number FROM generations").fetchall():
         if number != generation.number:
@@ -175,6 +184,7 @@ def go_live(connection: Connection, generation: Generation) -> None:
     connection.execute(
         "UPDATE generations SET state = ? WHERE number = ?", (LIVE, generation.number)
     )
+    return dataclasses.replace(generation, state=LIVE)
 
 
 def due_leads(connection: Connection, generation: Generation, upto: int) -> NDArray[np.int64]:
@@ -196,20 +206,21 @@ def read(
 
 def _frame(connection: Connection, projection: Projection, number: int) -> pl.DataFrame:
     table = _table(projection, number)
-    keys = ", ".join(column.name for column in table.primary_key)
-    rows = connection.execute(f"{_sql(select(table))} ORDER BY {keys}").fetchall()
     wanted = schema(projection.table)
-    stored = {
-        name: pl.Int64 if dtype == pl.Boolean else dtype for name, dtype in wanted.items()
-    }
-    return pl.DataFrame(rows, schema=stored, orient="row").cast(dict(wanted))
+    stored = {name: pl.Int64 if dtype == pl.Boolean else dtype for name, dtype in wanted.items()}
+    keys = ", ".join(column.name for column in table.primary_key)
+    found = connection.execute(f"{_sql(select(table))} ORDER BY {keys}")
+    parts = [pl.DataFrame(schema=stored)]
+    while rows := found.fetchmany(READ_ROWS):
+        parts.append(pl.DataFrame(rows, schema=stored, orient="row"))
+    return pl.concat(parts).cast(wanted)
 
 
 def _table(projection: Projection, number: int) -> Table:
     """A projection's table in one generation; the number is part of every name."""
     table = projection.table.to_metadata(MetaData(), name=f"{projection.name}_{number}")
     for index in table.indexes:
-        index.name = f"{index.name}_{number}"
+        index.name = quoted_name(f"{index.name}_{number}", quote=False)
     return table
 
 

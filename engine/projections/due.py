@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, Column, Index, MetaData, Table
 
 from engine.folded import Folded
 from engine.history import NEVER
-from engine.projections.columns import rows_of
+from engine.projections.columns import NUMBER, rows_of
 
 table = Table(
     "due",
     MetaData(),
-    Column("lead", BigInteger, primary_key=True, autoincrement=False, comment="number of the lead"),
+    Column("lead", NUMBER, primary_key=True),
     Column("at", BigInteger, nullable=False, comment="microseconds, UTC"),
     Index("due_at", "at"),
 )

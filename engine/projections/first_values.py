@@ -12,15 +12,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.folded import Folded
-from engine.history import BOOLEAN, DOUBLE, LONG, STRING, Histories, Strings
-from engine.projections.columns import picked, texts
+from engine.history import DOUBLE, LONG, STRING, Histories, Strings
+from engine.projections.columns import picked
 
 CAMPAIGN_FIELDS = ("source", "medium", "name", "term", "content")
 EXACT_WHOLE = 2.0**53  # beyond it a double no longer tells neighbours apart
 
 
 def first_values(folded: Folded) -> pl.Series:
-    """For every lead of the histories a JSON object of texts, by name, such as `campaign.source`."""
+    """For every lead of the histories a JSON object of texts by name, as in `campaign.source`."""
     histories = folded.histories
     touches, leads = _folded_touches(folded)
     found = [_campaign_values(histories, touches, leads, field) for field in CAMPAIGN_FIELDS]
@@ -45,8 +45,8 @@ def _folded_touches(folded: Folded) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """start, start + 1 … for every start and count, one after the other."""
-    before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum())) + np.repeat(starts - before, counts)
+    shifts: NDArray[np.int64] = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return np.arange(len(shifts)) + shifts
 
 
 def _campaign_values(

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table
 
 from engine.folded import Folded
-from engine.projections.columns import counted, rows_of
+from engine.projections.columns import NUMBER, counted, rows_of, schema
 
 table = Table(
     "funnel",
     MetaData(),
-    Column("lead", BigInteger, primary_key=True, comment="number of the lead"),
+    Column("lead", NUMBER, primary_key=True),
     Column("funnel", String, primary_key=True),
     Column("attempt", Integer, primary_key=True, comment="from 1; more only where each counts"),
     Column("entered_at", BigInteger, nullable=False, comment="microseconds, UTC"),
@@ -25,11 +25,12 @@ table = Table(
 
 def derive(folded: Folded) -> pl.DataFrame:
     """One row per attempt that counts; `lead` is the index among the histories."""
-    frames = [
+    nothing = rows_of(table, {name: pl.Series() for name in schema(table)})
+    attempts = [
         _attempts(funnel.name, hits)
         for funnel, hits in zip(folded.rules.funnels, folded.hits, strict=True)
     ]
-    return pl.concat(frames) if frames else rows_of(table, {name: pl.Series() for name in table.c.keys()})
+    return pl.concat([nothing, *attempts])
 
 
 def _attempts(name: str, hits: NDArray[np.void]) -> pl.DataFrame:

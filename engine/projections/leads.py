@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, MetaData, String, Table
 
-from engine.folded import LEAD_STATE, MAX_SCORES, MAX_TRACKS, Folded
-from engine.projections.columns import event_ids, picked, rows_of, texts
+from engine.folded import MAX_SCORES, MAX_TRACKS, Folded
+from engine.projections.columns import NUMBER, event_ids, picked, rows_of, texts
 from engine.projections.first_values import first_values
 from engine.ruleset import RuleSet
 
@@ -17,7 +17,7 @@ SCORES = tuple(f"score_{score + 1}" for score in range(MAX_SCORES))
 table = Table(
     "leads",
     MetaData(),
-    Column("lead", BigInteger, primary_key=True, autoincrement=False, comment="number of the lead"),
+    Column("lead", NUMBER, primary_key=True),
     Column("id", String, nullable=False),
     Column("touchpoints", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False, comment="microseconds, UTC"),
@@ -36,7 +36,9 @@ table = Table(
     *(Column(name, String, comment="by track, as the rule set lists them") for name in STAGES),
     *(Column(name, BigInteger, comment="when that stage was entered") for name in SINCE),
     *(Column(name, BigInteger, comment="micro-points as of last_at") for name in SCORES),
-    Column("first_values", String, nullable=False, comment="JSON: first campaign.* and attributes.*"),
+    Column(
+        "first_values", String, nullable=False, comment="JSON: first campaign.* and attributes.*"
+    ),
 )
 
 
@@ -61,7 +63,7 @@ def derive(folded: Folded) -> pl.DataFrame:
 def _ends(folded: Folded, states: NDArray[np.void]) -> dict[str, pl.Series]:
     """Where the history begins and ends."""
     histories = folded.histories
-    columns = {}
+    columns: dict[str, pl.Series] = {}
     for end in ("first", "last"):
         touches = histories.touches[states[end]]
         columns |= {
@@ -81,7 +83,7 @@ def _standing(folded: Folded, states: NDArray[np.void]) -> dict[str, pl.Series]:
         "value_minor": pl.Series(states["value_minor"]).set(pl.Series(currency == 0), None),
         "value_currency": texts(strings, currency),
         "anomalies": pl.Series(states["anomalies"]),
-        "seen": pl.Series(np.ascontiguousarray(states["seen"]).view(np.int64)),
+        "seen": pl.Series(states["seen"]),
     }
 
 
@@ -95,21 +97,3 @@ def _by_track_and_score(rules: RuleSet, states: NDArray[np.void]) -> dict[str, p
     for i in range(len(rules.scores)):
         columns[SCORES[i]] = pl.Series(states["scores"][:, i])
     return columns
-
-
-def restored(leads: pl.DataFrame, rules: RuleSet) -> NDArray[np.void]:
-    """The states that rows came from, as far as rows tell: no indexes, no dictionary ids."""
-    states = np.zeros(len(leads), LEAD_STATE)
-    for name in ("touchpoints", "first_at", "last_at", "anomalies"):
-        states[name] = leads[name].to_numpy()
-    states["seen"] = leads["seen"].to_numpy().view(np.uint64)
-    states["value_minor"] = leads["value_minor"].fill_null(0).to_numpy()
-    states["stage"] = -1
-    for i, track in enumerate(rules.tracks):
-        order = pl.Enum([stage.name for stage in track.stages])
-        at = leads[STAGES[i]].cast(order).to_physical().cast(pl.Int32).fill_null(-1)
-        states["stage"][:, i] = at.to_numpy()
-        states["since"][:, i] = leads[SINCE[i]].fill_null(0).to_numpy()
-    for i in range(len(rules.scores)):
-        states["scores"][:, i] = leads[SCORES[i]].to_numpy()
-    return states

@@ -54,8 +54,7 @@ def derived(
 ) -> Tables:
     """The rows of some projections; `numbers` are those of the leads of the histories."""
     return {
-        projection.name: _numbered(projection.derive(folded), numbers)
-        for projection in projections
+        projection.name: _numbered(projection.derive(folded), numbers) for projection in projections
     }
 
 

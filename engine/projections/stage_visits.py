@@ -5,14 +5,14 @@ import polars as pl
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
 from engine.folded import Folded
-from engine.projections.columns import counted, event_ids, instants, picked, rows_of, texts
+from engine.projections.columns import NUMBER, counted, event_ids, instants, picked, rows_of, texts
 
 DIRECTIONS = ("enter", "advance", "fall")
 
 table = Table(
     "stage_visits",
     MetaData(),
-    Column("lead", BigInteger, primary_key=True, comment="number of the lead"),
+    Column("lead", NUMBER, primary_key=True),
     Column("track", String, primary_key=True),
     Column("number", Integer, primary_key=True, comment="from 1, over all stages of the track"),
     Column("stage", String, nullable=False),

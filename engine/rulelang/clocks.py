@@ -4,11 +4,9 @@ import datetime as dt
 import functools
 import re
 
-import holidays
-
 from engine.rulelang import references, values
 from engine.rulelang.questions import read_trigger
-from engine.rulelang.reader import Node, Table, nearest, shown, some, table
+from engine.rulelang.reader import Node, Table, shown, some, table
 from engine.ruleset import Calendar, Clock, Trigger
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -78,17 +76,23 @@ def _read_holidays(node: Node) -> tuple[str, ...]:
 
 
 def _country(node: Node) -> str:
-    known = tuple(holidays.list_supported_countries())
-    if values.text(node) not in known:
-        raise node.wrong(
-            f"no country with holidays is {shown(node.data)}{nearest(node.data, known)}"
-        )
+    if values.text(node) not in _countries():
+        raise node.wrong(f"no country is called {shown(node.data)}: write its code, such as VN")
     return values.text(node)
+
+
+@functools.cache
+def _countries() -> tuple[str, ...]:
+    import holidays  # slow to load, and few rule sets ask for it
+
+    return tuple(holidays.list_supported_countries())
 
 
 @functools.cache
 def holidays_of(country: str) -> tuple[str, ...]:
     """The public holidays of a country from 2000 to 2049, as ISO dates, sorted."""
+    import holidays
+
     days = holidays.country_holidays(country, years=HOLIDAY_YEARS)
     return tuple(sorted(day.isoformat() for day in days if day.year in HOLIDAY_YEARS))
 

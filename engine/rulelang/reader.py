@@ -7,7 +7,7 @@ finds them all. What was read counts only when no fault was noted.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -76,9 +76,9 @@ Reader = Callable[[Node], T]
 class Table:
     """A table whose keys are taken one by one; `close` notes those that nobody asked for."""
 
-    def __init__(self, node: Node, kind: str = "a table") -> None:
+    def __init__(self, node: Node) -> None:
         if not isinstance(node.data, dict):
-            raise node.wrong(f"must be {kind}, not {described(node.data)}")
+            raise node.wrong(f"must be a table, not {described(node.data)}")
         self.node = node
         self.asked: list[str] = []
 
@@ -118,7 +118,8 @@ def table(read: Callable[[Table], T]) -> Reader[T]:
     def reader(node: Node) -> T:
         opened = Table(node)
         if not node.data:
-            raise node.wrong("must not be empty")
+            opened.fault("must not be empty")
+            opened = Table(replace(node, reading=Reading(node.reading.names)))  # says it all
         value = read(opened)
         opened.close()
         return value

@@ -2,7 +2,7 @@
 
 import functools
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 from engine.rulelang import values
 from engine.rulelang.reader import Node, Table, described, many, shown, table, tables
@@ -28,7 +28,7 @@ def read_signal(opened: Table) -> Signal:
         conditions=conditions(opened),
         any=opened.take("any", tables(conditions), ()),
     )
-    if not {*FIELDS, *GROUPS, "any"} & set(opened.node.data):
+    if set(opened.node.data) <= {"name", "label"}:
         opened.fault("has no condition: say what a touchpoint must be like")
     return signal
 

@@ -5,7 +5,7 @@ import itertools
 from typing import Literal, cast
 
 from engine.rulelang import references, values
-from engine.rulelang.reader import Table, shown, some, table, tables
+from engine.rulelang.reader import Node, Table, shown, some, table, tables
 from engine.ruleset import Count, Earn, Move, Score, Stage, Timer, Track, When
 
 TIMERS = ("after_silence", "after_stay", "below_score")
@@ -76,6 +76,16 @@ class _Lane:
         self.tracks_before = cast(int, track.node.path[-1])
         self.names = track.node.reading.names.tracks[self.tracks_before][1]
 
+    def left(self, node: Node) -> str:
+        """What a move at a touchpoint may leave."""
+        return references.stage_of(self.names, "none", "*")(node)
+
+    def left_by_timer(self, node: Node) -> str:
+        """What a timed move may leave: a stage by its name."""
+        if node.data in ("none", "*"):
+            raise node.wrong(f"a timed move leaves stages by name, not {shown(node.data)}")
+        return references.stage_of(self.names)(node)
+
     def sources_by_default(self, to: str) -> tuple[str, ...]:
         """None, and the open stages listed before the one that a move goes to."""
         before = itertools.takewhile(lambda stage: stage.name != to, self.stages)
@@ -90,7 +100,7 @@ def _read_move(lane: _Lane, opened: Table) -> Move:
         to=to,
         sources=opened.take(
             "from",
-            some(references.stage_of(lane.names, *(() if timer else ("none", "*")))),
+            some(lane.left_by_timer if timer else lane.left),
             lane.sources_by_default(to),
         ),
         when=opened.take("when", when, None),

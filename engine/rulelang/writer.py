@@ -18,19 +18,19 @@ def write(document: Mapping[str, Any]) -> str:
 def _table(table: Mapping[str, Any], header: str) -> Iterator[str]:
     arrays = {key: value for key, value in table.items() if _is_tables(value)}
     for key, value in table.items():
-        if key in GROUPS and isinstance(value, dict):
+        if key in GROUPS and isinstance(value, dict) and value:
             yield from (f"{key}.{_key(part)} = {_value(item)}" for part, item in value.items())
         elif key not in arrays:
             yield f"{_key(key)} = {_value(value)}"
     for key, items in arrays.items():
-        inner = f"{header}.{key}" if header else key
+        inner = f"{header}.{_key(key)}" if header else _key(key)
         for item in items:
             yield f"\n[[{inner}]]" if not header else f"[[{inner}]]"
             yield from _table(item, inner)
 
 
 def _is_tables(value: object) -> bool:
-    return isinstance(value, list) and isinstance(value[0], dict)
+    return isinstance(value, list) and {type(item) for item in value} == {dict}
 
 
 def _value(value: Any) -> str:

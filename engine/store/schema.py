@@ -76,7 +76,9 @@ CREATE TABLE aside (
     line INTEGER NOT NULL,
     form TEXT NOT NULL,
     at INTEGER NOT NULL,
-    sealed BLOB NOT NULL,
+    wrapped_key BLOB NOT NULL,
+    nonce BLOB NOT NULL,
+    ciphertext BLOB NOT NULL,
     retried_at INTEGER,
     outcome TEXT -- recorded, duplicate; null while it is aside
 );

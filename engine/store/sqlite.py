@@ -9,6 +9,7 @@ for the checkpoint that follows it.
 import fcntl
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from engine.errors import StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
-CHECKPOINT_BYTES = 64 << 20  # of the write-ahead log
+CHECKPOINT_PAGES = 1 << 14  # of the write-ahead log
 _LOCK_POLL_S = 0.002
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
@@ -156,9 +157,12 @@ class Database:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        """Move the log into the file once it is long; readers in its way only put it off."""
-        with suppress(FileNotFoundError, sqlite3.Error):
-            if os.stat(f"{self.path}-wal").st_size > CHECKPOINT_BYTES:
+        """Move the log into the file once it is long; readers in its way only put it off.
+
+        What it holds is committed already, so a failure here fails nothing.
+        """
+        with suppress(OSError, sqlite3.Error):
+            if _log_pages(self.path) > CHECKPOINT_PAGES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
@@ -169,6 +173,15 @@ def _connect(uri: str) -> sqlite3.Connection:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     return connection
+
+
+def _log_pages(path: Path) -> int:
+    """Committed pages in the write-ahead log: mxFrame of SQLite's WAL-index format.
+
+    The log's size does not tell, since it is written over from the start again.
+    """
+    with open(f"{path}-shm", "rb") as index:
+        return int.from_bytes(os.pread(index.fileno(), 4, 16), sys.byteorder)
 
 
 def _take(lock_file: int, path: Path) -> None:

@@ -70,10 +70,9 @@ class Calendar:
 
     def holiday_between(self, start: int, end: int) -> bool:
         """Whether hours of the week fell away between two instants."""
-        first, last = (date.fromordinal(EPOCH + at // DAY) for at in (start, end))
+        first, last = (date.fromordinal(EPOCH + at // DAY).isoformat() for at in (start, end))
         return any(
-            first.isoformat() <= day <= last.isoformat()
-            and WEEKDAYS[date.fromisoformat(day).weekday()] in self.hours
+            first <= day <= last and WEEKDAYS[date.fromisoformat(day).weekday()] in self.hours
             for day in self.closed
         )
 

@@ -10,7 +10,7 @@ PRECISE = Context(prec=60)
 
 @cache
 def kept(r: int) -> int:
-    """M[r] = round(2^(22 − r/4096))."""
+    """M[r] = round(2^(22 - r/4096))."""
     power = PRECISE.power(Decimal(2), Decimal(22) - Decimal(r) / TICKS)
     return int(power.to_integral_value(rounding=ROUND_HALF_UP))
 
@@ -25,7 +25,7 @@ def after(value: int, ticks: int) -> int:
     q, r = divmod(ticks, TICKS)
     if q >= ENDLESS:
         return 0
-    size = (abs(value) * kept(r) + 2 ** (21 + q)) // 2 ** (22 + q)
+    size = (abs(value) * kept(r) + (1 << (21 + q))) // (1 << (22 + q))
     return size if value >= 0 else -size
 
 

@@ -1,12 +1,12 @@
 """Funnels by exhaustive search: which steps can any chain of items reach?"""
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
-from tests.naive.fold import Item
-from tests.naive.rules import Funnel, Rules, Step
+from tests.naive.lead import Lead
+from tests.naive.rules import Funnel, Step
 
 
 @dataclass
@@ -25,16 +25,18 @@ class Search:
     An item is known by its place in item order.
     """
 
-    def __init__(
-        self, funnel: Funnel, rules: Rules, items: list[Item], until: int, met: Counter[str]
-    ) -> None:
-        self.funnel, self.until, self.met = funnel, until, met
-        self.items = items
+    def __init__(self, funnel: Funnel, lead: Lead, until: int) -> None:
+        self.funnel, self.until, self.met = funnel, until, lead.met
+        self.items = lead.items
         self.steps = funnel.steps
+        # the memory is what the rules in force at the end say of all touchpoints
+        carried = {
+            touch.id: signals for touch, (_, signals) in zip(lead.touches, lead.shown, strict=True)
+        }
         self.signals = [
-            rules.signals_of(item.touch) if item.touch else frozenset() for item in items
+            carried[item.touch.id] if item.touch else frozenset() for item in self.items
         ]
-        self.everyone = range(len(items))
+        self.everyone = range(len(self.items))
 
     # What an item is
 
@@ -73,12 +75,12 @@ class Search:
 
     def disturbed(self, earlier: int, later: int) -> bool:
         """Whether a touchpoint of the universe lies between two items of a chain."""
-        between = [
-            place
-            for place in range(earlier + 1, later)
-            if self.in_universe(place) and self.items[place].touch is not self.items[later].cause
-        ]
+        touches = [p for p in range(earlier + 1, later) if self.items[p].touch is not None]
+        others = [p for p in touches if self.items[p].touch is not self.items[later].cause]
+        between = [place for place in others if self.in_universe(place)]
         self.met["funnel:strict_disturbed"] += bool(between)
+        self.met["funnel:strict_lets_the_cause_pass"] += len(others) < len(touches)
+        self.met["funnel:strict_lets_non_universe_pass"] += len(between) < len(others)
         return bool(between)
 
     def chains(self, entry: int) -> list[set[int]]:
@@ -98,7 +100,7 @@ class Search:
     def assignments(self, entry: int) -> list[int]:
         """The items with which one step more has an item of its own, in any order of steps."""
         served: set[frozenset[int]] = {frozenset()}
-        reached = []
+        reached: list[int] = []
         for place in self.everyone[entry:]:
             if not self.in_window(entry, place):
                 break
@@ -117,11 +119,13 @@ class Search:
     def attempt(self, entry: int) -> Attempt:
         if self.funnel.order == "unordered":
             reached = self.assignments(entry)
-            chains = []
+            chains: list[set[int]] = []
         else:
             chains = self.chains(entry)
             reached = [min(places) for places in chains]
-        return Attempt(entry, reached, self.voided(entry, reached), self.open(entry, chains, reached))
+        return Attempt(
+            entry, reached, self.voided(entry, reached), self.open(entry, chains, reached)
+        )
 
     def complete(self, attempt: Attempt) -> bool:
         return len(attempt.reached) == len(self.steps)
@@ -194,14 +198,20 @@ class Search:
         if not valid:
             return self.attempts[:1]
         best = min(valid, key=lambda one: (-len(one.reached), one.reached[-1], -one.entry))
+        self.met["funnel:any_tie"] += any(
+            one.reached[1:] == best.reached[1:] and one is not best and len(one.reached) > 1
+            for one in valid
+        )
         if self.complete(best) or best.open is None:
             return [best]
-        return [Attempt(best.entry, best.reached, False, any(one.open for one in valid))]
+        still = any(one.open for one in valid)
+        self.met["funnel:any_open_by_another"] += still and not best.open
+        return [Attempt(best.entry, best.reached, False, still)]
 
 
-def lines(search: Search) -> list[dict[str, object]]:
+def lines(search: Search) -> list[dict[str, Any]]:
     """What `export funnel` says of one lead, without `first`: instants in microseconds."""
-    out: list[dict[str, object]] = []
+    out: list[dict[str, Any]] = []
     for attempt in search.counted():
         reached = [] if attempt.void else attempt.reached
         out.append(
@@ -217,11 +227,49 @@ def lines(search: Search) -> list[dict[str, object]]:
     return out
 
 
+def earliest_choices(search: Search, entry: int) -> int:
+    """How deep taking the earliest item at each step would come."""
+    place: int | None = entry
+    for depth, step in enumerate(search.steps[1:], start=1):
+        later = (
+            other
+            for other in search.everyone
+            if place is not None
+            and search.in_window(entry, other)
+            and search.follows(place, other, step)
+        )
+        place = next(later, None)
+        if place is None:
+            return depth
+    return len(search.steps)
+
+
+def first_come_first_served(search: Search, entry: int) -> int:
+    """How many steps giving each item to its first free step would serve."""
+    free = list(search.steps)
+    for place in search.everyone[entry:]:
+        wanted = [step for step in free if search.serves(place, step)]
+        if wanted and search.in_window(entry, place):
+            free.remove(wanted[0])
+    return len(search.steps) - len(free)
+
+
+def note_choices(search: Search, attempt: Attempt) -> None:
+    met, depth = search.met, len(attempt.reached)
+    if search.funnel.order == "unordered":
+        hasty = first_come_first_served(search, attempt.entry) < depth
+        met["funnel:unordered_needs_matching"] += hasty
+    else:
+        hasty = earliest_choices(search, attempt.entry) < depth
+        met["funnel:earliest_is_not_deepest"] += hasty
+
+
 def note(search: Search) -> None:
     """Count what this funnel met with this lead."""
     funnel, met, attempts = search.funnel, search.met, search.attempts
     kind = f"funnel:{funnel.order}:{funnel.entry}"
     for attempt in attempts:
+        note_choices(search, attempt)
         met[kind] += 1
         met[f"{kind}:deeper"] += len(attempt.reached) > 1
         met[f"{kind}:complete"] += search.complete(attempt)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.naive.book import Book, Entry
-from tests.naive.fold import Lead, fold
+from tests.naive.fold import fold
+from tests.naive.lead import Lead
 from tests.naive.states import Line, funnel_lines, state
 from tests.naive.touchpoints import Edge, Touch, leads
 from tests.naive.units import instant_text, instant_us
@@ -79,9 +80,7 @@ def read(book: Book, known: list[Touch], at: int, met: Counter[str]) -> Read:
     return Read(
         as_of=at,
         states=[state(lead, rules, at) for lead in folded],
-        funnels={
-            funnel.name: funnel_lines(folded, funnel, rules, at, met) for funnel in rules.funnels
-        },
+        funnels={funnel.name: funnel_lines(folded, funnel, at) for funnel in rules.funnels},
     )
 
 

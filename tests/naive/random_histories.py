@@ -14,6 +14,7 @@ Delivery = dict[str, Any]
 HOUR = DAY // 24
 # Beside changes of the clocks in Berlin, New York and Lord Howe, and beside Tết
 STARTS = ["2025-10-30", "2026-03-06", "2026-02-14", "2025-10-24", "2026-03-27", "2026-04-03"]
+LETTERS = "eEé\uff45"  # of 1, 1, 2 and 3 bytes
 SOURCES = ["web", "crm", "mail"]
 PEOPLE: list[Delivery] = [
     {"kind": "user_id", "value": "u0"},
@@ -35,7 +36,8 @@ TYPES = [
     *["call_connected"] * 2,
     *["x_ping"] * 2,
     *["won"] * 2,
-    *["assigned", "touchpoint_retracted", "opportunity_opened", "opportunity_updated", "lost"],
+    *["touchpoint_retracted"] * 3,
+    *["assigned", "opportunity_opened", "opportunity_updated", "lost"],
     *["call_attempted", "x_visit", "x_quote", "email_opened", "email_replied", "email_clicked"],
     *["email_unsubscribed", "meeting_held", "ad_clicked", "identified", "purchased"],
     *["ad_spend_reported", "consent_given"],
@@ -64,7 +66,12 @@ def written(random: Random, at: int) -> str | int:
         return at
     utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
     local = (utc + timedelta(hours=7)).strftime("%Y-%m-%dT%H:%M:%S.%f")
-    forms = [instant_text(at), at, f"{local}+07:00", f"{instant_text(at)[:-1]}789Z"]
+    forms: list[str | int] = [
+        instant_text(at),
+        at,
+        f"{local}+07:00",
+        f"{instant_text(at)[:-1]}789Z",
+    ]
     return random.choice(forms)
 
 
@@ -75,6 +82,7 @@ class Teller:
         self.random, self.rules, self.people = random, rules, people
         self.start = instant_us(f"{random.choice(STARTS)}T00:00:00Z")
         self.ids: list[tuple[str, str]] = []
+        self.retractions: list[tuple[str, str]] = []
 
     def at(self, steps: int) -> int:
         """On a grid of six hours mostly; now and then beside it or far away."""
@@ -84,7 +92,7 @@ class Teller:
     def touchpoint(self, steps: int) -> Delivery:
         random = self.random
         kind = random.choice(TYPES)
-        source, event_id = random.choice(SOURCES), f"{random.choice('eEéｅ')}{len(self.ids)}"
+        source, event_id = random.choice(SOURCES), f"{random.choice(LETTERS)}{len(self.ids)}"
         told: Delivery = {
             "source": source,
             "event_id": event_id,
@@ -97,6 +105,8 @@ class Teller:
             told["attributes"] = attributes
         told |= self.extras(kind)
         self.ids.append((source, event_id))
+        if kind == "touchpoint_retracted":
+            self.retractions.append((source, event_id))
         return told
 
     def attributes(self, kind: str) -> Delivery:
@@ -114,7 +124,8 @@ class Teller:
         if kind == "email_opened":
             return {"machine": pick([False, True])}
         if kind == "touchpoint_retracted":
-            source, event_id = pick([*self.ids, ("web", "e5"), ("crm", "e9"), ("web", "none")])
+            known = self.retractions if chance(self.random, 15) else self.ids
+            source, event_id = pick([*known, ("web", "e5"), ("crm", "e9"), ("web", "none")])
             return {"source": source, "event_id": event_id}
         return {"n": pick(NUMBERS)} if kind.startswith("x_") else {}
 
@@ -170,7 +181,7 @@ def retold(random: Random, told: Delivery) -> Delivery:
     again["occurred_at"] = written(random, instant_us(told["occurred_at"]))
     if chance(random, 50):
         defaults = {"sequence": 0, "time_quality": "exact", "channel": "other", "mentions": []}
-        empty = {"attributes": {}, "deal": None, "amount": None, "identifiers": []}
+        empty: Delivery = {"attributes": {}, "deal": None, "amount": None, "identifiers": []}
         again = {**defaults, **empty, **again}
     for who in again.get("identifiers", []):
         if who["kind"] == "email" and chance(random, 50):
@@ -210,17 +221,17 @@ def arrivals(random: Random, told: list[Delivery]) -> list[Delivery]:
     return order
 
 
-def random_history(random: Random, rules: str, size: int = 25, *, joined: bool = False) -> list[
-    Delivery
-]:
+def random_history(
+    random: Random, rules: str, size: int = 25, *, joined: bool = False
+) -> list[Delivery]:
     """Deliveries in order of arrival, about `size` of them.
 
     Every touchpoint has at most one identifier, unless `joined`: then some have two, and
     which touchpoints are one lead is a question for identity.
     """
-    people = random.sample(PEOPLE, 1 + random.randrange(3))
+    people = random.sample(PEOPLE, random.choice([1, 2, 1, 3]))
     teller = Teller(random, read_rules(rules), people)
-    count, steps = 1 + random.randrange(size + size // 4), 4 + random.randrange(20)
+    count, steps = 1 + random.randrange(2 * size), 4 + random.randrange(20)
     told = [teller.touchpoint(steps) for _ in range(count)]
     if joined:
         for one in told:

@@ -58,13 +58,18 @@ SIGNALS: dict[str, Table] = {
     },
     "told": {"type": "stage_changed"},
 }
+# What most touchpoints carry: without them funnels would end at their second step
+COMMON = [
+    *("page", "form", "visit", "touched", "from_web", "not_from_web", "plain_channel"),
+    *("no_campaign", "not_one"),
+]
 STAGES = {
     "lifecycle": ["visitor", "mql", "sql", "customer", "cold"],
     "sales": ["new", "working", "offer", "won", "lost"],
     "after": ["visitor", "happy", "sad"],
 }
 TIMES = ["6h", "12h", "1d", "18h", "2d", "1h", "3d"]
-WINDOWS = ["1d", "2d", "12h", "5d", "10d"]
+WINDOWS = ["2d", "1d", "5d", "12h", "10d"]
 BOUNDS = [1, 5, 2, 0, 8, 12, 20, -1, -4, 0.5, 2.25]
 POINTS = [5, 10, 1, 3, 20, -4, -10, 7.25, 0.5, 0.000001, 50, -0.333333, 1_000_000]
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -123,7 +128,7 @@ class Maker:
             for stage in [one["name"] for one in track["stage"]] + ["none"] * none
         ]
 
-    def one_or_list(self, choices: Sequence[str], most: int = 2) -> str | list[str]:
+    def one_or_list(self, choices: list[str], most: int = 2) -> str | list[str]:
         found = some(self.random, choices, most)
         return found[0] if len(found) == 1 and chance(self.random, 50) else found
 
@@ -131,14 +136,14 @@ class Maker:
         rules, random = self.rules, self.random
         rules |= maybe(random, 60, "zone", lambda: self.pick(ZONES))
         rules["signal"] = [
-            {"name": name, **copy.deepcopy(SIGNALS[name])}
-            for name in random.sample(list(SIGNALS), 4 + random.randrange(7))
+            {"name": name, **copy.deepcopy(SIGNALS[name])} for name in self.signal_names()
         ]
         rules |= maybe(random, 70, "value", self.signal)
         rules["score"] = [self.score(name) for name in self.upto(["engagement", "fit", "heat"])]
         rules["track"] = []
         for name in self.upto(list(STAGES)):
-            rules["track"].append(self.track(name))
+            stages = STAGES[name][: 2 + random.randrange(len(STAGES[name]) - 1)]
+            rules["track"].append(self.track(name, stages))
         rules["calendar"] = [self.calendar(name) for name in self.upto(["office", "abroad"])]
         rules["clock"] = [self.clock(name) for name in self.upto(["answer", "follow_up", "close"])]
         rules["funnel"] = [self.funnel(f"funnel_{n}") for n in range(1 + random.randrange(4))]
@@ -150,6 +155,11 @@ class Maker:
         if chance(self.random, 92):
             return names[: 1 + self.random.randrange(len(names))]
         return []
+
+    def signal_names(self) -> list[str]:
+        common = some(self.random, COMMON, 3)
+        rest = [name for name in SIGNALS if name not in common]
+        return common + self.random.sample(rest, 3 + self.random.randrange(6))
 
     # Scores
 
@@ -178,9 +188,8 @@ class Maker:
 
     # Tracks
 
-    def track(self, name: str) -> Table:
+    def track(self, name: str, stages: list[str]) -> Table:
         random = self.random
-        stages = STAGES[name][: 2 + random.randrange(len(STAGES[name]) - 1)]
         track = {"name": name, "stage": [self.stage(stages, stage) for stage in stages]}
         order = random.sample(stages, len(stages))
         track["move"] = [
@@ -255,21 +264,36 @@ class Maker:
 
     def funnel(self, name: str) -> Table:
         random = self.random
-        order, entry = self.pick(["ordered", "strict", "unordered"]), self.pick(
-            ["first", "any", "every"]
-        )
-        steps = [self.trigger() for _ in range(1 + self.pick([1, 2, 1, 3, 0, 4]))]
+        order = self.pick(["ordered", "strict", "unordered"])
+        entry = self.pick(["first", "any", "every"])
+        steps = self.late_steps() if chance(random, 25) else self.steps()
         funnel: Table = {"name": name, "order": order, "entry": entry}
-        funnel |= maybe(random, 100 if entry == "every" else 60, "window", lambda: self.pick(WINDOWS))
+        limited = 100 if entry == "every" else 60
+        funnel |= maybe(random, limited, "window", lambda: self.pick(WINDOWS))
         if order == "strict":
             funnel |= maybe(random, 60, "universe", lambda: self.signals(3))
         if order != "unordered":
             for step in steps[1:]:
-                step |= maybe(random, 35, "within", lambda: self.pick(TIMES))
+                step |= maybe(random, 40, "within", lambda: self.pick(TIMES))
+        else:
+            steps = [{key: step[key] for key in step if key != "within"} for step in steps]
         funnel["step"] = steps
-        if order != "unordered" and len(steps) > 1 and chance(random, 45):
+        if order != "unordered" and len(steps) > 1 and chance(random, 60):
             funnel["exclude"] = [self.exclude(len(steps)) for _ in range(1 + random.randrange(2))]
         return funnel
+
+    def steps(self) -> list[Table]:
+        count = self.pick([2, 3, 2, 4, 1, 5])
+        return [self.common() if chance(self.random, 45) else self.trigger() for _ in range(count)]
+
+    def common(self) -> Table:
+        names = [name for name in self.names("signal") if name in COMMON]
+        return {"signal": self.pick(names)}
+
+    def late_steps(self) -> list[Table]:
+        """Steps of which the last is soon too late, so that a later choice comes deeper."""
+        rare = self.trigger() | {"within": self.pick(["6h", "1h", "12h"])}
+        return [self.common() for _ in range(2 + self.random.randrange(2))] + [rare]
 
     def exclude(self, steps: int) -> Table:
         after = 1 + self.random.randrange(steps - 1)
@@ -297,7 +321,8 @@ class Maker:
         }
 
     def holidays(self) -> str | list[str]:
-        return self.pick(["VN", some(self.random, HOLIDAYS, 6), "US", HOLIDAYS])
+        choices: list[str | list[str]] = ["VN", some(self.random, HOLIDAYS, 6), "US", HOLIDAYS]
+        return self.pick(choices)
 
     def segment(self, name: str) -> Table:
         random = self.random

@@ -226,8 +226,7 @@ def clock_of(table: dict[str, Any], calendars: dict[str, Calendar]) -> Clock:
 
 def funnel_of(table: dict[str, Any]) -> Funnel:
     steps = [
-        Step(step.get("signal"), step.get("enters"), span(step, "within"))
-        for step in table["step"]
+        Step(step.get("signal"), step.get("enters"), span(step, "within")) for step in table["step"]
     ]
     return Funnel(
         name=table["name"],

@@ -1,10 +1,9 @@
 """What `export states` and `export funnel` print, but for the id of the lead."""
 
-from collections import Counter
 from typing import Any
 
-from tests.naive.fold import Lead, Visit, in_stage
 from tests.naive.funnels import Search, lines
+from tests.naive.lead import Lead, Visit, in_stage
 from tests.naive.rules import Funnel, Move, Rules, bounds, names, span
 from tests.naive.touchpoints import Touch
 from tests.naive.units import instant_text
@@ -125,20 +124,19 @@ def part_holds(lead: Lead, part: str, where: Line, at: int) -> bool:
     if part == "last_channel":
         return lead.touches[-1].channel in names(where[part])
     if part == "has_owner":
-        return (lead.owner is not None) == where[part]
+        return bool((lead.owner is not None) == where[part])
     value, least = lead.value, where["value_at_least"]
     if value is None or value["currency"] != least["currency"]:
+        lead.met["segment:value_at_least:other_currency"] += value is not None
         return False
     return bool(value["minor"] >= least["minor"])
 
 
-def funnel_lines(
-    leads: list[Lead], funnel: Funnel, rules: Rules, at: int, met: Counter[str]
-) -> list[Line]:
+def funnel_lines(leads: list[Lead], funnel: Funnel, at: int) -> list[Line]:
     """All lines of `export funnel`, for leads in the order of their states."""
     out = []
     for lead in leads:
-        found = lines(Search(funnel, rules, lead.items, at, met))
+        found = lines(Search(funnel, lead, at))
         for line in sorted(found, key=lambda line: line["entered"]):
             line["entered"] = instant_text(line["entered"])
             line["reached_at"] = [instant_text(reached) for reached in line["reached_at"]]

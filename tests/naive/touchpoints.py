@@ -76,10 +76,10 @@ def text(value: Any, longest: int | None = None) -> str:
     """A canonical text: NFC, without NUL or a lone surrogate."""
     if not isinstance(value, str) or "\0" in value or any(0xD800 <= ord(c) < 0xE000 for c in value):
         raise NotCanonicalError("not a text")
-    value = unicodedata.normalize("NFC", value)
-    if longest is not None and not 1 <= len(value) <= longest:
+    normal = unicodedata.normalize("NFC", value)
+    if longest is not None and not 1 <= len(normal) <= longest:
         raise NotCanonicalError("too short or too long")
-    return value
+    return normal
 
 
 def identifier(written: dict[str, Any], source: str) -> tuple[str, str, str]:
@@ -210,9 +210,7 @@ class Edge:
         return None
 
     def touch(self, said: dict[str, Any]) -> Touch:
-        ranked = [
-            (PRECEDENCE.index(who[0]), digest(who, self.key)) for who in said["identifiers"]
-        ]
+        ranked = [(PRECEDENCE.index(who[0]), digest(who, self.key)) for who in said["identifiers"]]
         return Touch(
             at=said["occurred_at"],
             sequence=said["sequence"],

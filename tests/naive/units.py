@@ -30,7 +30,7 @@ def instant_us(written: str | int) -> int:
     """An instant as microseconds since 1970 UTC; digits beyond micros are cut off."""
     if isinstance(written, int) and not isinstance(written, bool):
         return written
-    found = INSTANT.fullmatch(written)
+    found = INSTANT.fullmatch(written) if isinstance(written, str) else None
     if found is None:
         raise ValueError("an instant needs a date, a time and an offset")
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])

@@ -1,0 +1,182 @@
+"""A pipeline: how many leads and how much money stand in each stage, and how it ends.
+
+A lead is won (lost) where the last stage that it entered, parked ones aside, is
+a won (lost) one; back in an open stage it is neither. Money of different
+currencies is never added.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from engine.instants import format_instant
+from engine.projections.projection import LEADS, STAGE_VISITS, Frames
+from engine.reports.breakdown import By, buckets
+from engine.reports.times import Spans, spans, statistics
+from engine.ruleset import Stage, Track
+
+NEEDS = (LEADS, STAGE_VISITS)
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Leads that ever were in a track, one each."""
+
+    track: Track
+    leads: pl.Series  # numbers
+    stage: NDArray[np.int64]  # where they stand: index
+    visited: NDArray[np.int64]  # bit i: was in stage i
+    age: Spans  # in the stage where they stand
+    won: Flags
+    lost: Flags
+    cycle: Spans  # first touch to the first won (lost) stage; of no meaning where neither
+    value: NDArray[np.int64]  # minor units
+    currency: NDArray[np.object_]  # None: no value
+
+    def of(self, rows: NDArray[np.int64]) -> "Cases":
+        """Some of them."""
+        return Cases(
+            self.track,
+            self.leads.gather(rows),
+            self.stage[rows],
+            self.visited[rows],
+            Spans(self.age.us[rows], self.age.days[rows]),
+            self.won[rows],
+            self.lost[rows],
+            Spans(self.cycle.us[rows], self.cycle.days[rows]),
+            self.value[rows],
+            self.currency[rows],
+        )
+
+
+def report(frames: Frames, by: By | None = None) -> dict[str, Any]:
+    """Every track, stage by stage, as a document; with buckets if it is to be broken down."""
+    return {
+        "as_of": format_instant(frames.as_of),
+        "leads": len(frames[LEADS]),
+        "tracks": [
+            _track(_cases(frames, track), frames, by or By()) for track in frames.rules.tracks
+        ],
+    }
+
+
+def _track(cases: Cases, frames: Frames, by: By) -> dict[str, Any]:
+    found = buckets(cases.leads, frames[LEADS], by, frames.rules.zone)
+    return {
+        "track": cases.track.name,
+        "label": dict(cases.track.label),
+        **_figures(cases),
+        "buckets": [{"by": dict(b.by), **_figures(cases.of(b.rows))} for b in found],
+    }
+
+
+def _figures(cases: Cases) -> dict[str, Any]:
+    everyone = np.ones(len(cases.leads), np.bool_)
+    return {
+        "stages": [_stage(cases, at, stage) for at, stage in enumerate(cases.track.stages)],
+        **_ends(cases, everyone),
+        "time_to_lost": statistics(cases.cycle[cases.lost]),
+    }
+
+
+def _stage(cases: Cases, at: int, stage: Stage) -> dict[str, Any]:
+    """Who stands in a stage, and how it ended for all who ever were in it."""
+    here = cases.stage == at
+    value = _value(cases, here)
+    return {
+        "stage": stage.name,
+        "label": dict(stage.label),
+        "kind": stage.kind,
+        "count": int(here.sum()),
+        "value": value,
+        "weighted": _weighted(value, stage),
+        "age": statistics(cases.age[here]),
+        **_ends(cases, (cases.visited >> at & 1).astype(np.bool_)),
+    }
+
+
+def _ends(cases: Cases, which: Flags) -> dict[str, Any]:
+    won, lost = int((cases.won & which).sum()), int((cases.lost & which).sum())
+    return {
+        "won": won,
+        "lost": lost,
+        "win_rate": won / (won + lost) if won + lost else None,
+        "time_to_won": statistics(cases.cycle[cases.won & which]),
+    }
+
+
+def _value(cases: Cases, which: Flags) -> dict[str, int]:
+    """Minor units by currency."""
+    sums: dict[str, int] = {}
+    for currency, minor in zip(cases.currency[which], cases.value[which].tolist(), strict=True):
+        if currency is not None:
+            sums[currency] = sums.get(currency, 0) + minor
+    return dict(sorted(sums.items()))
+
+
+def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
+    """Value times the chance to win it, in whole minor units; null where nobody said the chance."""
+    chance = stage.probability
+    if chance is None:
+        chance = {"won": 1.0, "lost": 0.0}.get(stage.kind)
+    if chance is None:
+        return None
+    return {currency: round(minor * Decimal(str(chance))) for currency, minor in value.items()}
+
+
+def _cases(frames: Frames, track: Track) -> Cases:
+    rows = _journeys(frames[STAGE_VISITS], track).join(
+        frames[LEADS].select("lead", "first_at", "value_minor", "value_currency"), on="lead"
+    )
+    now = pl.repeat(frames.as_of, len(rows), dtype=pl.Int64, eager=True)
+    ended = pl.select(
+        pl.when(rows["outcome"] == "won")
+        .then(rows["won_at"])
+        .when(rows["outcome"] == "lost")
+        .then(rows["lost_at"])
+        .otherwise(rows["first_at"])
+    ).to_series()
+    outcome = rows["outcome"].fill_null("")
+    return Cases(
+        track=track,
+        leads=rows["lead"],
+        stage=rows["stage"].to_numpy(),
+        visited=rows["visited"].to_numpy(),
+        age=spans(rows["since"], now, frames.rules.zone),
+        won=(outcome == "won").to_numpy(),
+        lost=(outcome == "lost").to_numpy(),
+        cycle=spans(rows["first_at"], ended, frames.rules.zone),
+        value=rows["value_minor"].fill_null(0).to_numpy(),
+        currency=np.array(rows["value_currency"].to_list(), np.object_),
+    )
+
+
+def _journeys(visits: pl.DataFrame, track: Track) -> pl.DataFrame:
+    """Per lead that ever was in a track: where it stands, where it was and how it ended."""
+    names = [stage.name for stage in track.stages]
+    stay = pl.col("entered_at")
+    return (
+        visits.lazy()
+        .filter(pl.col("track") == track.name)
+        .sort("lead", "number")
+        .with_columns(
+            stage=pl.col("stage").replace_strict(names, range(len(names)), return_dtype=pl.Int64),
+            kind=pl.col("stage").replace_strict(names, [stage.kind for stage in track.stages]),
+            bit=pl.col("stage").replace_strict(names, [1 << i for i in range(len(names))]),
+        )
+        .group_by("lead", maintain_order=True)
+        .agg(
+            stage=pl.col("stage").last(),
+            since=stay.last(),
+            visited=pl.col("bit").bitwise_or(),
+            outcome=pl.col("kind").filter(pl.col("kind") != "parked").last(),
+            won_at=stay.filter(pl.col("kind") == "won").first(),
+            lost_at=stay.filter(pl.col("kind") == "lost").first(),
+        )
+        .collect()
+    )

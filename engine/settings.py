@@ -1,0 +1,183 @@
+"""Settings, read once where a program starts; nothing else looks at the environment.
+
+Keys come from the environment or from a key file beside the database. A new
+database gets a new key file; one that is there and has lost its keys is never
+given others, because nothing stored would fit them.
+"""
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import unquote
+
+from engine.errors import BadKey, BadSetting, KeyFileDamaged, KeyFileExposed, KeyMissing
+
+DATABASE = "LEADLEDGER_DATABASE_URL"
+IDENTIFIER_KEY = "LEADLEDGER_IDENTIFIER_KEY"
+WORKSPACE_KEY = "LEADLEDGER_WORKSPACE_KEY"
+KEY_FILE = "LEADLEDGER_KEY_FILE"
+PHONE_REGION = "LEADLEDGER_PHONE_REGION"
+
+DEFAULT_PHONE_REGION = "VN"
+KEY_BYTES = 32
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_SQLITE = "sqlite:///"
+_NAMES = {"identifier_key": IDENTIFIER_KEY, "workspace_key": WORKSPACE_KEY}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a program needs to know before it does anything."""
+
+    database_url: str
+    identifier_key: bytes = field(repr=False)
+    workspace_key: bytes = field(repr=False)
+    key_file: Path | None = None  # None: no file, the keys are from the environment
+    phone_region: str = DEFAULT_PHONE_REGION  # where a phone number without + is read
+
+    @property
+    def database_path(self) -> Path | None:
+        """The database file, None where it is none."""
+        return _path_of(self.database_url)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], database: str | None = None) -> Self:
+        """The settings of an environment; `database` is a URL and outweighs the environment's.
+
+        Makes the key file of a database that is not there yet.
+
+        Raises:
+            BadSetting, BadKey: A value cannot be used.
+            KeyFileExposed, KeyFileDamaged, KeyMissing: So it is with the keys.
+        """
+        url = database or environ.get(DATABASE) or _default_url(environ)
+        file = _key_file(environ, url)
+        given = {
+            name: _parse_key(variable, environ[variable])
+            for name, variable in _NAMES.items()
+            if environ.get(variable)
+        }
+        keys = {**_stored_keys(url, file, given), **given}
+        return cls(
+            database_url=url,
+            identifier_key=keys["identifier_key"],
+            workspace_key=keys["workspace_key"],
+            key_file=file,
+            phone_region=_region(environ),
+        )
+
+
+def make_key_file(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, bytes]:
+    """Make a key file with fresh keys, for its owner alone, and give the keys.
+
+    Where another process was faster its file stands, and its keys are given.
+
+    Raises:
+        KeyFileDamaged: It cannot be written, or what stands there cannot be used.
+    """
+    keys = {name: os.urandom(KEY_BYTES) for name in names}
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # with mode 0600
+        try:
+            with open(handle, "w", encoding="ascii") as file:
+                json.dump({name: key.hex() for name, key in keys.items()}, file, indent=1)
+                file.flush()
+                os.fsync(handle)
+            os.link(draft, path)  # whole or not at all, and never over another
+        finally:
+            os.unlink(draft)
+    except FileExistsError:
+        return _read_key_file(path)
+    except OSError as error:
+        raise KeyFileDamaged(path, f"it cannot be written ({error.strerror})") from error
+    return keys
+
+
+def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The keys that the environment does not give, from the key file."""
+    missing = [name for name in _NAMES if name not in given]
+    if not missing:
+        return {}
+    database = _path_of(url)
+    if file is None and _is_sqlite(url):
+        return {name: os.urandom(KEY_BYTES) for name in missing}  # gone with the memory it is in
+    if file is not None and file.exists():
+        stored = _read_key_file(file)
+    elif file is not None and database is not None and not database.exists():
+        stored = make_key_file(file, missing)
+    else:
+        stored = {}
+    for name in missing:
+        if name not in stored:
+            raise KeyMissing(name.replace("_", " "), _NAMES[name], file)
+    return stored
+
+
+def _read_key_file(path: Path) -> dict[str, bytes]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileExposed(path, mode)
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise KeyFileDamaged(path, f"it cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise KeyFileDamaged(path, "it is no JSON") from error
+    if not isinstance(document, dict) or not document.keys() <= _NAMES.keys():
+        raise KeyFileDamaged(path, f"it may hold {' and '.join(_NAMES)}, and nothing else")
+    return {name: _parse_key(f"{name} in {path}", value) for name, value in document.items()}
+
+
+def _parse_key(name: str, digits: object) -> bytes:
+    """A key of 64 hex digits; errors say how long it is, never what it is."""
+    if not isinstance(digits, str):
+        raise BadKey(name, "is no text")
+    if len(digits) != 2 * KEY_BYTES:
+        raise BadKey(name, f"has {len(digits)} characters")
+    if set(digits) - _HEX_DIGITS:
+        raise BadKey(name, "has other characters than hex digits")
+    return bytes.fromhex(digits)
+
+
+def _key_file(environ: Mapping[str, str], url: str) -> Path | None:
+    """Where the keys lie: where the environment says, else beside the database."""
+    named = environ.get(KEY_FILE)
+    if named:
+        return Path(named)
+    database = _path_of(url)
+    return database.with_name(f"{database.name}.keys") if database else None
+
+
+def _default_url(environ: Mapping[str, str]) -> str:
+    data = environ.get("XDG_DATA_HOME", "")
+    home = Path(environ.get("HOME") or Path.home())
+    folder = Path(data) if Path(data).is_absolute() else home / ".local" / "share"
+    return f"{_SQLITE}{folder / 'leadledger' / 'leadledger.db'}"
+
+
+def _is_sqlite(url: str) -> bool:
+    return "://" not in url or url.startswith("sqlite")
+
+
+def _path_of(url: str) -> Path | None:
+    """The file of an SQLite URL or of a plain path; None in memory or on a server."""
+    if "://" not in url:
+        return Path(url)
+    scheme, _, rest = url.partition("://")
+    path = unquote(rest.partition("?")[0].removeprefix("/"))
+    if scheme.partition("+")[0] != "sqlite" or path in ("", ":memory:"):
+        return None
+    return Path(path)
+
+
+def _region(environ: Mapping[str, str]) -> str:
+    region = environ.get(PHONE_REGION) or DEFAULT_PHONE_REGION
+    if not (len(region) == 2 and region.isascii() and region.isalpha() and region.isupper()):
+        raise BadSetting(PHONE_REGION, f"is {region!r}", "write a country as VN or TH")
+    return region

@@ -1,0 +1,105 @@
+"""Recorders for the eventsourcing library that share our file, our lock and our bulk insert."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing import persistence
+from eventsourcing.sqlite import (
+    SQLiteAggregateRecorder,
+    SQLiteApplicationRecorder,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteProcessRecorder,
+)
+
+from engine.errors import StoreError
+from engine.store.schema import FACTS
+from engine.store.sqlite import Database
+
+Row = tuple[int, str, int, str, bytes]  # position, originator, version, topic, state
+
+_INSERT = (
+    "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) "
+    "VALUES (?, ?, ?, ?, ?)"
+)
+
+
+def last_position(connection: sqlite3.Connection) -> int:
+    """The position of the newest event; 0 where there is none."""
+    position: int = connection.execute("SELECT ifnull(max(rowid), 0) FROM stored_events").fetchone()[0]
+    return position
+
+
+def insert_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add events at positions that the caller took from `last_position` under the lock."""
+    connection.executemany(_INSERT, rows)
+
+
+class Datastore(SQLiteDatastore):
+    """The library's handle on a facts file, which goes through our connections and lock."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        super().__init__(path, **options)
+        self._database = Database(Path(path), FACTS, create=True)
+
+    @contextmanager
+    def transaction(self, *, commit: bool) -> Iterator[SQLiteCursor]:
+        """A cursor in a transaction; errors come as the library's."""
+        begin = self._database.transaction if commit else self._database.snapshot
+        with _in_library_terms(), begin() as connection:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+            yield SQLiteCursor(cursor)
+
+    def close(self) -> None:
+        """Close our connections, and the library's pool, which stayed empty."""
+        if database := getattr(self, "_database", None):
+            database.close()
+        super().close()
+
+
+class BulkApplicationRecorder(SQLiteApplicationRecorder):
+    """The stock recorder, with one `executemany` instead of a loop of inserts."""
+
+    def _insert_events(
+        self, c: SQLiteCursor, stored_events: Sequence[persistence.StoredEvent], **_: Any
+    ) -> Sequence[int]:
+        c.execute("SELECT ifnull(max(rowid), 0) FROM stored_events")
+        first = c.fetchone()[0] + 1
+        c.executemany(_INSERT, map(_row, count(first), stored_events))
+        return range(first, first + len(stored_events))
+
+
+class BulkProcessRecorder(SQLiteProcessRecorder, BulkApplicationRecorder):
+    """The same with tracking in the transaction."""
+
+
+class AggregateRecorder(SQLiteAggregateRecorder):
+    """The stock recorder of single streams; it inserts in bulk already."""
+
+
+def _row(position: int, event: persistence.StoredEvent) -> Row:
+    originator = event.originator_id
+    text = originator.hex if isinstance(originator, UUID) else originator
+    return position, text, event.originator_version, event.topic, event.state
+
+
+@contextmanager
+def _in_library_terms() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as error:
+        raise persistence.OperationalError(error) from error
+    except sqlite3.IntegrityError as error:
+        raise persistence.IntegrityError(error) from error
+    except sqlite3.OperationalError as error:
+        raise persistence.OperationalError(error) from error
+    except sqlite3.ProgrammingError as error:
+        raise persistence.ProgrammingError(error) from error
+    except sqlite3.Error as error:
+        raise persistence.PersistenceError(error) from error
