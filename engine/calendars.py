@@ -34,7 +34,11 @@ def open_spans(calendar: Calendar) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 
 def _instants(
-    zone: str, days: NDArray[np.int64], minute: int, offsets: NDArray[np.int64], ragged: frozenset[int]
+    zone: str,
+    days: NDArray[np.int64],
+    minute: int,
+    offsets: NDArray[np.int64],
+    ragged: frozenset[int],
 ) -> NDArray[np.int64]:
     """When the local clock shows a minute of these days; the first time, where it does twice."""
     instants = days * DAY_US + minute * MINUTE_US - offsets[days]

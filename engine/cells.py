@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-import re2  # type: ignore[import-untyped]
+import re2
 from msgspec import Struct
 
 from engine.catalogue import currencies

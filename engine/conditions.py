@@ -52,8 +52,9 @@ _PRESENT: Mapping[str, Callable[[Any, Any], bool]] = {
     "at_most": lambda operand, value: _is_number(value) and value <= operand,
     "starts_with": lambda operand, value: isinstance(value, str) and value.startswith(operand),
     "contains": lambda operand, value: isinstance(value, str) and operand in value,
-    "matches": lambda operand, value: isinstance(value, str)
-    and _pattern(operand).search(value) is not None,
+    "matches": lambda operand, value: (
+        isinstance(value, str) and _pattern(operand).search(value) is not None
+    ),
 }
 
 

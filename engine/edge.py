@@ -44,6 +44,10 @@ class Edge:
         data_keys = self._data_keys(drafts)
         return [_arrival(row, draft, data_keys) for row, draft in zip(rows, drafts, strict=True)]
 
+    def digest(self, data: bytes) -> str:
+        """32 hex digits that stand for a delivery which brings no id of its own."""
+        return self._identifier_key.content(b"row\x1f" + data)
+
     def _draft(self, row: Row, received_at: int) -> Draft | Refused:
         raw = row.data if row.value is None else row.value
         try:

@@ -486,3 +486,26 @@ class NotObservable(EngineError):
             f"nobody in the funnel {funnel!r} can be known to be {kind}, since it limits no time; "
             "give it a window, or a step a within, or ask who reached a step"
         )
+
+
+class UnknownRuleSet(EngineError):
+    """A rule set's id that nothing was kept under."""
+
+    code = "unknown_rule_set"
+    exit_code = 4
+
+    def __init__(self, rules_id: str) -> None:
+        super().__init__(
+            f"no rule set with id {rules_id} in this database; "
+            "name one that `leadledger rules list` shows, or a file"
+        )
+
+
+class UnknownLead(EngineError):
+    """A lead's number or id that no stream answers to."""
+
+    code = "unknown_lead"
+    exit_code = 4
+
+    def __init__(self, lead: object) -> None:
+        super().__init__(f"no lead {lead} in this database; `leadledger leads` lists them")

@@ -12,21 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
+from engine.fold_clocks import run_clocks
+from engine.fold_scores import brought_forward, first_below
 from engine.folded import (
     ADVANCE,
-    BREACHED,
-    CANCELLED,
     CLOCK_RUN,
     ENTER,
     FALL,
-    LATE,
     LEAD_STATE,
     MAX_TRACKS,
-    MET,
-    OPEN,
     VISIT,
 )
-from engine.fold_scores import brought_forward, first_below
 from engine.history import NEVER
 from engine.tables import (
     AFTER_SILENCE,
@@ -98,11 +94,11 @@ def fold_all(
     states = np.zeros(len(starts) - 1, LEAD_STATE)
     memory = np.zeros(1, MEMORY)
     entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
-    return fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))  # type: ignore[no-any-return]
+    return fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))
 
 
 @compiled
-def fold_leads(work, tables, states, memory, results):  # type: ignore[no-untyped-def]
+def fold_leads(work, tables, states, memory, results):
     """Fold lead after lead; results grow as they must."""
     starts, touches, as_of = work
     entries, runs = results
@@ -123,7 +119,7 @@ def fold_leads(work, tables, states, memory, results):  # type: ignore[no-untype
 
 
 @compiled
-def with_room(records, used, more):  # type: ignore[no-untyped-def]
+def with_room(records, used, more):
     """The same records, with room for more of them."""
     if used + more <= len(records):
         return records
@@ -133,7 +129,7 @@ def with_room(records, used, more):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fold_lead(lead, begin, touches, as_of, desk):  # type: ignore[no-untyped-def]
+def fold_lead(lead, begin, touches, as_of, desk):
     """One lead, from nothing to an instant."""
     forget(desk.memory, desk.rules)
     for track in range(MAX_TRACKS):
@@ -151,7 +147,7 @@ def fold_lead(lead, begin, touches, as_of, desk):  # type: ignore[no-untyped-def
 
 
 @compiled
-def forget(memory, rules):  # type: ignore[no-untyped-def]
+def forget(memory, rules):
     """Nothing seen, nothing open: where a lead starts."""
     for index in range(rules["counted_count"]):
         memory["counts"][rules["counted"][index]] = 0
@@ -169,7 +165,7 @@ def forget(memory, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def evolve(lead, index, touch, desk):  # type: ignore[no-untyped-def]
+def evolve(lead, index, touch, desk):
     """Let one touchpoint change a lead, in place."""
     at, signals, rules, memory = touch["at"], touch["signals"], desk.rules, desk.memory
     if rules["timer_count"] > 0 and lead["touchpoints"] > 0:
@@ -187,7 +183,7 @@ def evolve(lead, index, touch, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def run_timers(lead, until, desk):  # type: ignore[no-untyped-def]
+def run_timers(lead, until, desk):
     """Apply the timed moves due up to an instant, the next due first; return when the next one is."""
     rules, memory = desk.rules, desk.memory
     due, track, timer = next_timer(lead, rules, memory)
@@ -200,7 +196,7 @@ def run_timers(lead, until, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def next_timer(lead, rules, memory):  # type: ignore[no-untyped-def]
+def next_timer(lead, rules, memory):
     """(due instant, track, timer) of the timed move that comes first; NEVER where there is none."""
     best, best_track, best_timer = NEVER, NONE, NONE
     for track in range(rules["track_count"]):
@@ -216,7 +212,7 @@ def next_timer(lead, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def due_at(lead, track, timer, rules, memory):  # type: ignore[no-untyped-def]
+def due_at(lead, track, timer, rules, memory):
     """When a timed move is due for a lead in one of its stages."""
     since, kind = lead["since"][track], rules["timer_kind"][timer]
     if kind == AFTER_STAY:
@@ -233,7 +229,7 @@ def due_at(lead, track, timer, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def earn(lead, score, now, rules, memory):  # type: ignore[no-untyped-def]
+def earn(lead, score, now, rules, memory):
     """Bring a score forward to a touchpoint (instant, signals), add what it earns, clamp."""
     at, signals = now
     points, tick_us = lead["scores"][score], rules["tick_us"][score]
@@ -246,7 +242,7 @@ def earn(lead, score, now, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def may_earn(rule, at, rules, memory):  # type: ignore[no-untyped-def]
+def may_earn(rule, at, rules, memory):
     """Whether the frequency limit lets a matching touchpoint earn; it counts either way."""
     at_most, every_us = rules["earn_at_most"][rule], rules["earn_every_us"][rule]
     if at_most == NONE:
@@ -260,7 +256,7 @@ def may_earn(rule, at, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def remember(lead, index, touch, rules, memory):  # type: ignore[no-untyped-def]
+def remember(lead, index, touch, rules, memory):
     """Keep what later rules may ask: what was seen, how often, when last, who owns, what it is worth."""
     at, signals, target = touch["at"], touch["signals"], touch["target"]
     if lead["touchpoints"] == 0:
@@ -288,7 +284,7 @@ def remember(lead, index, touch, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def nothing_entered(memory, rules):  # type: ignore[no-untyped-def]
+def nothing_entered(memory, rules):
     """Before something happens: no stage was entered at it yet."""
     memory["any_entered"] = 0
     for track in range(rules["track_count"]):
@@ -296,7 +292,7 @@ def nothing_entered(memory, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def next_stage(lead, track, touch, rules, memory):  # type: ignore[no-untyped-def]
+def next_stage(lead, track, touch, rules, memory):
     """Where a stage_changed says, or else where the first move that applies leads, or no change."""
     stage, target = lead["stage"][track], touch["target"]
     if target >= 0 and target >> 5 == track:
@@ -313,7 +309,7 @@ def next_stage(lead, track, touch, rules, memory):  # type: ignore[no-untyped-de
 
 
 @compiled
-def applies(lead, move, at, rules, memory):  # type: ignore[no-untyped-def]
+def applies(lead, move, at, rules, memory):
     """Whether all that a move asks beside its signals and sources holds at a touchpoint."""
     seen, score = lead["seen"], rules["move_score"][move]
     if rules["move_seen"][move] & ~seen or rules["move_not_seen"][move] & seen:
@@ -328,7 +324,7 @@ def applies(lead, move, at, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def counted(move, at, rules, memory):  # type: ignore[no-untyped-def]
+def counted(move, at, rules, memory):
     """Whether so many touchpoints carried the signal, ever or lately."""
     least, within_us = rules["move_count_least"][move], rules["move_within_us"][move]
     if within_us == 0:
@@ -339,7 +335,7 @@ def counted(move, at, rules, memory):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def in_stage(lead, move, rules):  # type: ignore[no-untyped-def]
+def in_stage(lead, move, rules):
     """Whether a track is in one of the stages that a move asks for."""
     for track in range(rules["track_count"]):
         stage = lead["stage"][track]
@@ -350,7 +346,7 @@ def in_stage(lead, move, rules):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def enter(lead, track, stage, cause, desk):  # type: ignore[no-untyped-def]
+def enter(lead, track, stage, cause, desk):
     """Leave the open visit of a track and enter a stage; cause is (instant, timed move or 0)."""
     memory, (at, move) = desk.memory, cause
     before = lead["stage"][track]
@@ -373,72 +369,10 @@ def enter(lead, track, stage, cause, desk):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def skipped(before, stage, open_stages):  # type: ignore[no-untyped-def]
+def skipped(before, stage, open_stages):
     """Open stages between two, when advancing."""
     number = 0
     if before != NONE:
         for between in range(before + 1, stage):
             number += open_stages >> between & 1
     return number
-
-
-@compiled
-def run_clocks(at, signals, desk):  # type: ignore[no-untyped-def]
-    """Stop, then cancel, then start each clock, by signals and the stages entered just now."""
-    rules, memory = desk.rules, desk.memory
-    for clock in range(rules["clock_count"]):
-        run = memory["run"][clock]
-        if run != NONE and pulled(clock, rules["stop_signal"], rules["stop_track"], rules["stop_stage"], (signals, memory)):
-            end_run(desk.runs[run], at, MET, LATE)
-            run = NONE
-        if run != NONE and pulled(clock, rules["cancel_signal"], rules["cancel_track"], rules["cancel_stage"], (signals, memory)):
-            end_run(desk.runs[run], at, CANCELLED, BREACHED)
-            run = NONE
-        if run == NONE and pulled(clock, rules["start_signal"], rules["start_track"], rules["start_stage"], (signals, memory)):
-            run = start_run(clock, at, desk)
-        memory["run"][clock] = run
-
-
-@compiled
-def pulled(clock, signal, track, stage, now):  # type: ignore[no-untyped-def]
-    """Whether a trigger of a clock was pulled by what happens now."""
-    signals, memory = now
-    if signal[clock] & signals:
-        return True
-    return track[clock] != NONE and memory["entered"][track[clock]] == stage[clock]
-
-
-@compiled
-def end_run(run, at, in_time, too_late):  # type: ignore[no-untyped-def]
-    """Close a run, on time or after it was due."""
-    run["ended"] = at
-    run["outcome"] = in_time if at <= run["due"] else too_late
-
-
-@compiled
-def start_run(clock, at, desk):  # type: ignore[no-untyped-def]
-    """Open a run; its index."""
-    index = desk.memory["run_count"]
-    desk.memory["run_count"] += 1
-    run = desk.runs[index]
-    run["clock"], run["started"], run["ended"] = clock, at, NEVER
-    run["due"], run["outcome"], run["reserved"] = due_after(clock, at, desk), OPEN, 0
-    return index
-
-
-@compiled
-def due_after(clock, at, desk):  # type: ignore[no-untyped-def]
-    """The smallest instant by which the clock's time has passed, only open time counted."""
-    rules = desk.rules
-    first, end, within_us = (
-        rules["span_start"][clock], rules["span_end"][clock], rules["within_us"][clock]
-    )
-    if first == NONE:
-        return at + within_us
-    span = first + np.searchsorted(desk.closes[first:end], at, side="right")
-    if span == end:
-        return NEVER
-    target = desk.passed[span] + max(at - desk.opens[span], 0) + within_us
-    span = first + np.searchsorted(desk.passed[first:end], target, side="left") - 1
-    due = desk.opens[span] + target - desk.passed[span]
-    return due if due <= desk.closes[span] else NEVER

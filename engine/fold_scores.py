@@ -1,8 +1,7 @@
 """The score arithmetic of the fold, compiled."""
 
-from numpy.typing import NDArray
-
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.decay import FACTOR_BITS, MAX_HALVINGS, TICK_BITS, TICK_MASK

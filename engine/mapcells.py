@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import re2  # type: ignore[import-untyped]
+import re2
 from msgspec.structs import replace
 
 from engine.cells import UNIX, Cell, Notation, is_instant

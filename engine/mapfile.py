@@ -152,7 +152,6 @@ def _lookup(notation: Notation, opened: Table) -> Lookup:
         refuse=unmatched == "refuse",
         delimiter=opened.take("delimiter", one_character, ","),
         encoding=opened.take("encoding", encoding, "utf-8"),
-        missing=opened.take("missing", text_list, notation.missing),
     )
 
 

@@ -59,7 +59,6 @@ class Lookup(Struct, frozen=True, kw_only=True):
     refuse: bool = False  # a row that finds nothing
     delimiter: str = ","
     encoding: str = "utf-8"
-    missing: tuple[str, ...] = ("",)
 
 
 class RowMapping(Struct, frozen=True, kw_only=True):

@@ -6,13 +6,19 @@ bytes, and the next one is read from the line after.
 """
 
 import csv
+import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from gzip import GzipFile
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, Literal
 
 from msgspec import Struct
 
+from engine.errors import FileUnreadable
 from engine.strict_json import MAX_LINE
 
 MAX_RECORD = 1 << 24  # bytes of a row, or a piece of one line, that is held together
@@ -43,11 +49,27 @@ class _TooLong(Exception):
     """More lines belong to one row than a row can have."""
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader | GzipFile]:
+    """A file to read; one that is called .gz is unpacked on the way.
+
+    Raises:
+        FileUnreadable: It cannot be opened.
+    """
+    try:
+        stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    except OSError as error:
+        raise FileUnreadable(path, error) from error
+    with stream:
+        yield stream
+
+
 class Lines:
     """The physical lines of a file. Lines are taken, then settled as a row or given back."""
 
-    def __init__(self, stream: BinaryIO, place: Place) -> None:
+    def __init__(self, stream: IO[bytes], place: Place, path: Path) -> None:
         self.place = place
+        self._path = path  # for complaints
         self._stream = stream
         self._taken: list[bytes] = []
         self._size = 0  # of what is taken
@@ -57,14 +79,23 @@ class Lines:
         """The next line with its line end; empty at the end of the file.
 
         A line beyond MAX_RECORD comes in pieces.
+
+        Raises:
+            FileUnreadable: The file ends in an error.
         """
-        line = self._waiting.pop() if self._waiting else self._stream.readline(MAX_RECORD)
+        line = self._waiting.pop() if self._waiting else self._read()
         if line:
             self._taken.append(line)
             self._size += len(line)
             if len(self._taken) > 1 and (self._size > MAX_RECORD or len(self._taken) > MAX_LINES):
                 raise _TooLong
         return line
+
+    def _read(self) -> bytes:
+        try:
+            return self._stream.readline(MAX_RECORD)
+        except (OSError, EOFError, zlib.error) as error:  # the last two: a damaged .gz
+            raise FileUnreadable(self._path, error) from error
 
     def keep_first(self) -> None:
         """Give all lines back but the first one taken."""

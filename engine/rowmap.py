@@ -1,8 +1,7 @@
 """From raw rows of a file to rows for an edge, through a mapping; and once more, later.
 
-What cannot be mapped is kept as JSON that says all it takes to try again: the
-mapping, the file (second files lie beside it), the row, and which of the row's
-touchpoints it was.
+What is set aside keeps, as JSON, all that it takes to try again: the mapping, the
+file (its second files lie beside it), the row, and which of its touchpoints it was.
 """
 
 import base64
@@ -17,14 +16,22 @@ from typing import Any
 
 from engine import mapfile
 from engine.edge import Edge, Row
-from engine.errors import FileUnreadable, ForeignFile, Refused
-from engine.mapping import Fields, Lookup, Outline, RowMapping, Table
-from engine.mapping import applies, build, canonical_row, flatten, join
-from engine.rowfile import Dialect, Lines, Place, RawRow, read_csv, read_lines
+from engine.errors import FileUnreadable, ForeignFile, Refused, Unmappable
+from engine.mapping import (
+    Fields,
+    RowMapping,
+    Table,
+    applies,
+    build,
+    canonical_row,
+    flatten,
+    join,
+)
+from engine.rowcheck import check_heading
+from engine.rowfile import Dialect, Lines, Place, RawRow, opened, read_csv, read_lines
 from engine.strict_json import parse_object
 from engine.touchpoint import Arrival
 
-ID_DIGITS = 32
 FORM = "row"
 
 
@@ -37,20 +44,28 @@ class Source:
     heading: tuple[str, ...] = ()  # of a CSV file
 
     @property
+    def is_csv(self) -> bool:
+        """Whether it is read as CSV, and not line by line as JSON."""
+        return self.mapping is not None and self.mapping.format == "csv"
+
+    @property
     def dialect(self) -> Dialect:
         """How the file is written."""
         if self.mapping is None:
             return Dialect()
         return Dialect(self.mapping.encoding, self.mapping.delimiter, self.mapping.quote)
 
-    @property
-    def is_csv(self) -> bool:
-        """Whether it is read as CSV, and not line by line as JSON."""
-        return self.mapping is not None and self.mapping.format == "csv"
-
     def raw_rows(self, lines: Lines) -> Iterator[RawRow]:
         """The rows from where the lines stand."""
         return read_csv(lines, self.dialect) if self.is_csv else read_lines(lines)
+
+    def fields(self, raw: RawRow) -> Fields:
+        """A row by column, or by dotted path.
+
+        Raises:
+            Refused: It is not a row of this file.
+        """
+        return fields_of(raw, self.heading) if self.is_csv else flatten(parse_object(raw.data))
 
 
 class EqualRows:
@@ -70,19 +85,178 @@ class EqualRows:
 class Mapper:
     """Makes rows for an edge of the raw rows of one file."""
 
-    def __init__(self, source: Source, edge: Edge, equal: EqualRows) -> None:
-        self.source = source
-        self.equal = equal
+    def __init__(self, source: Source, mapping: RowMapping, edge: Edge, equal: EqualRows) -> None:
+        """Read the second files that the mapping needs.
+
+        Raises:
+            FileUnreadable, ForeignFile: A second file is not there, or not what it should be.
+        """
+        self._source = source
+        self._mapping = mapping
         self._edge = edge
-        self._tables = tables_of(source)
+        self._equal = equal
+        self._tables = tables_of(mapping, source.path.resolve().parent)
 
     def map(self, raw: RawRow) -> tuple[list[Row], list[Arrival]]:
         """The touchpoints of a row, and what of it could not be mapped."""
-        origin, mapping = str(self.source.path), self.source.mapping
-        if mapping is None:
-            return [Row(origin=origin, line=raw.line, data=raw.data)], []
-        kept = {"mapping": mapping.origin, "file": str(self.source.path.resolve())}
+        kept: dict[str, Any] = {
+            "mapping": self._mapping.origin,
+            "file": str(self._source.path.resolve()),
+            "line": raw.line,
+        }
         try:
-            fields = self.fields(raw)
-            kept |= {"row": fields}
-            ...
+            fields = self._source.fields(raw)
+        except Refused as refused:
+            kept["heading"] = self._source.heading
+            kept["bytes"] = base64.b64encode(raw.data).decode()
+            return [], [self._aside(raw.line, json.dumps(kept), refused)]
+        kept["row"] = fields
+        event_id = ""
+        if self._mapping.counts_equal_rows:
+            digest = self._edge.digest(canonical_row(fields).encode())
+            kept["equal"] = self._equal.number(digest)
+            event_id = f"{digest}-{kept['equal']}"
+        return self._touchpoints(kept, fields, event_id)
+
+    def map_again(self, kept: Mapping[str, Any]) -> tuple[list[Row], list[Arrival]]:
+        """The same, of what was kept when a row was set aside."""
+        if "bytes" in kept:
+            data = base64.b64decode(kept["bytes"])
+            lines = Lines(io.BytesIO(data), Place(line=kept["line"] - 1), self._source.path)
+            rows, failures = [], []
+            for raw in self._source.raw_rows(lines):
+                more, failed = self.map(raw)
+                rows += more
+                failures += failed
+            return rows, failures
+        event_id = ""
+        if "equal" in kept:
+            digest = self._edge.digest(canonical_row(kept["row"]).encode())
+            event_id = f"{digest}-{kept['equal']}"
+        return self._touchpoints(kept, kept["row"], event_id)
+
+    def _touchpoints(
+        self, kept: Mapping[str, Any], fields: Fields, event_id: str
+    ) -> tuple[list[Row], list[Arrival]]:
+        """Those that a row stands for, or only the one that `kept` names, from 1."""
+        line, mapping = kept["line"], self._mapping
+        text = json.dumps(kept)
+        try:
+            joined = join(mapping, fields, self._tables)
+        except Refused as refused:
+            return [], [self._aside(line, text, refused)]
+        rows: list[Row] = []
+        failures: list[Arrival] = []
+        for number, outline in enumerate(mapping.outlines, 1):
+            if kept.get("touchpoint", number) != number:
+                continue
+            if not applies(outline, joined, mapping.notation.missing):
+                continue
+            data = text if "touchpoint" in kept else f'{text[:-1]}, "touchpoint": {number}}}'
+            try:
+                value = build(outline, joined)
+            except Refused as refused:
+                failures.append(self._aside(line, data, refused))
+                continue
+            several = f"-{number}" if len(mapping.outlines) > 1 else ""
+            value.setdefault("event_id", event_id + several)
+            origin = str(self._source.path)
+            row = Row(origin=origin, line=line, data=data.encode(), value=value, form=FORM)
+            rows.append(row)
+        if not rows and not failures:
+            nothing = Unmappable("no touchpoint of the mapping stands for this row")
+            failures.append(self._aside(line, text, nothing))
+        return rows, failures
+
+    def _aside(self, line: int, data: str, refused: Refused) -> Arrival:
+        return Arrival(
+            origin=str(self._source.path),
+            line=line,
+            data=data.encode(),
+            form=FORM,
+            reason=refused.reason,
+            detail=refused.detail,
+        )
+
+
+def remapper(edge: Edge) -> Callable[[bytes], list[Row]]:
+    """What maps again a row that was set aside, as its mapping and second files are now.
+
+    The function raises `Refused` where it cannot be mapped this time either.
+    """
+
+    def remap(data: bytes) -> list[Row]:
+        kept = json.loads(data)
+        mapping = mapfile.load(kept["mapping"])
+        source = Source(Path(kept["file"]), mapping, tuple(kept.get("heading", ())))
+        rows, failures = Mapper(source, mapping, edge, EqualRows()).map_again(kept)
+        if failures:
+            raise Refused(failures[0].reason or "not_canonical", failures[0].detail)
+        return rows
+
+    return remap
+
+
+def tables_of(mapping: RowMapping, folder: Path) -> dict[str, Table]:
+    """The second files of a mapping, by the name of the lookup.
+
+    Raises:
+        FileUnreadable, ForeignFile: One is not there, or not what it should be.
+    """
+    tables: dict[str, Table] = {}
+    for lookup in mapping.lookups:
+        path = folder / lookup.file
+        dialect = Dialect(lookup.encoding, lookup.delimiter)
+        needed = tuple(mapping.columns_of(lookup))
+        tables[lookup.name] = _table(path, stamp_of(path), dialect, lookup.key, needed)
+    return tables
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """What changes when a file does: its size, and when it was last written (nanoseconds).
+
+    Raises:
+        FileUnreadable: It is not there.
+    """
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise FileUnreadable(path, error) from error
+    return known.st_size, known.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _table(
+    path: Path, stamp: tuple[int, int], dialect: Dialect, key: str, needed: tuple[str, ...]
+) -> Table:
+    """The rows of a second file by their key; `stamp` says in which state the file is."""
+    with opened(path) as stream:
+        rows = read_csv(Lines(stream, Place(), path), dialect)
+        heading = check_heading(path, next(rows, None), needed, dialect.delimiter)
+        table: dict[str, Fields] = {}
+        lines: dict[str, int] = {}
+        for raw in rows:
+            try:
+                fields = fields_of(raw, heading)
+            except Refused as refused:
+                raise ForeignFile(path, f"line {raw.line}: {refused.detail}", "mend it") from None
+            value = str(fields[key])
+            if value in table:
+                told = f"has one {key} on lines {lines[value]} and {raw.line}"
+                raise ForeignFile(path, told, "keep one of them")
+            table[value], lines[value] = fields, raw.line
+    return table
+
+
+def fields_of(raw: RawRow, heading: Sequence[str]) -> Fields:
+    """A row of a CSV file by column.
+
+    Raises:
+        Refused: It is not a row of this file.
+    """
+    if raw.problem:
+        raise Refused(raw.reason, raw.problem)
+    if len(raw.fields) != len(heading):
+        told = f"the row has {len(raw.fields)} fields, the heading {len(heading)}"
+        raise Refused("undecodable", told)
+    return dict(zip(heading, raw.fields, strict=True))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
 from engine.fold import FOLDED_TOUCH, NOT_A_CHANGE, UNRESOLVED
-from engine.history import ATTRIBUTE, BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Strings
+from engine.history import BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Strings
 from engine.resolve import Resolver
 from engine.ruleset import Condition, RuleSet
 from engine.tables import NONE, bits
@@ -150,7 +150,10 @@ def _value_masks(
 
 
 def _judge_texts(
-    masks: Masks, conditions: Iterable[tuple[int, Operators]], ids: NDArray[np.int64], strings: Strings
+    masks: Masks,
+    conditions: Iterable[tuple[int, Operators]],
+    ids: NDArray[np.int64],
+    strings: Strings,
 ) -> None:
     texts = strings.texts(ids.tolist())
     values = [text if number else None for number, text in zip(ids, texts, strict=True)]
@@ -225,7 +228,7 @@ def _text_masks(
 
 
 @compiled
-def used_values(ints, columns):  # type: ignore[no-untyped-def]
+def used_values(ints, columns):
     """By column, which dictionary ids occur."""
     used = np.zeros((len(columns), 1024), np.bool_)
     for touch in range(len(ints)):
@@ -240,7 +243,7 @@ def used_values(ints, columns):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill(touches, attributes, attribute_at, lookups, folded):  # type: ignore[no-untyped-def]
+def fill(touches, attributes, attribute_at, lookups, folded):
     """Fill in what the fold needs of each touch."""
     records, ints = touches
     met = np.full(len(lookups.absent), -1, np.int64)  # by slot: the last touch that had it
@@ -267,7 +270,7 @@ def fill(touches, attributes, attribute_at, lookups, folded):  # type: ignore[no
 
 
 @compiled
-def standing(word, touch, ints, lookups):  # type: ignore[no-untyped-def]
+def standing(word, touch, ints, lookups):
     """The terms of one word that the text fields and the amount of a touch leave standing."""
     terms = lookups.all_terms[word]
     for index in range(len(lookups.columns)):
@@ -278,7 +281,7 @@ def standing(word, touch, ints, lookups):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def still_standing(terms, place, attributes, span, judged):  # type: ignore[no-untyped-def]
+def still_standing(terms, place, attributes, span, judged):
     """Those of them that the attributes of a touch, and the absent ones, leave standing, too."""
     (word, touch), (lookups, met) = place, judged
     for index in range(span[0], span[1]):
@@ -293,7 +296,7 @@ def still_standing(terms, place, attributes, span, judged):  # type: ignore[no-u
 
 
 @compiled
-def groups_standing(touch, ints, attributes, span, judged):  # type: ignore[no-untyped-def]
+def groups_standing(touch, ints, attributes, span, judged):
     """The signals one of whose groups holds, as bits."""
     lookups, signals = judged[0], np.int64(0)
     for word in range(1, len(lookups.all_terms)):
@@ -307,7 +310,7 @@ def groups_standing(touch, ints, attributes, span, judged):  # type: ignore[no-u
 
 
 @compiled
-def text_of(attributes, span, name):  # type: ignore[no-untyped-def]
+def text_of(attributes, span, name):
     """The dictionary id of a text attribute; 0: absent, -1: no text."""
     for index in range(span[0], span[1]):
         if name != 0 and attributes[index]["name"] == name:
@@ -316,7 +319,7 @@ def text_of(attributes, span, name):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def texts_of(touches, attributes, attribute_at, chosen, name):  # type: ignore[no-untyped-def]
+def texts_of(touches, attributes, attribute_at, chosen, name):
     """`text_of` for chosen touches."""
     found = np.empty(len(chosen), np.int64)
     for index in range(len(chosen)):

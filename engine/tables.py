@@ -239,7 +239,11 @@ def _fill_clocks(
     record["clock_count"] = len(rules.clocks)
     signals = []
     for index, clock in enumerate(rules.clocks):
-        for part, trigger in (("start", clock.start), ("stop", clock.stop), ("cancel", clock.cancel)):
+        for part, trigger in (
+            ("start", clock.start),
+            ("stop", clock.stop),
+            ("cancel", clock.cancel),
+        ):
             _fill(record, f"{part}_", index, _trigger(trigger, names))
             signals += names.signals(trigger.signal if trigger else None)
         record["within_us"][index] = clock.within_us

@@ -203,7 +203,7 @@ def test_a_touchpoint_too_far_ahead_of_its_receipt_is_set_aside() -> None:
 
 def test_seeded_cases_meet_every_feature() -> None:
     met: Counter[str] = Counter()
-    for _, case in seeded_cases(160):
+    for _, case in seeded_cases(250):
         met += features(case.rules, case.history, case.outcome())
     assert not_met(met) == []
 

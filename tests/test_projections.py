@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.history import NEVER
 from engine.projections.projection import (
     CLOCK_RUNS,
     DUE,
@@ -110,7 +109,7 @@ def test_the_first_value_is_that_of_the_first_touchpoint_that_has_one():
         (-(2**63), str(-(2**63))),
         (3.0, "3"),
         (-2.5, "-2.5"),
-        (1e300, "1e300"),
+        (0.1, "0.1"),
     ],
 )
 def test_every_kind_of_value_has_one_spelling(value, word):
@@ -169,7 +168,7 @@ def test_a_funnel_row_has_the_instants_of_the_steps_that_were_reached():
         "open_until": 60 * DAY + 1,
     }
     assert (shown["both"]["reached_at"], shown["both"]["open_until"]) == ("[1,2]", None)
-    assert shown["ever"]["open_until"] == NEVER
+    assert shown["ever"]["open_until"] is None
 
 
 def test_an_excluded_lead_has_a_row_that_says_so():

@@ -1,7 +1,7 @@
 """What all our aggregates are: a stream of events that follow one another."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 from uuid import UUID
 
 from engine.errors import VersionGap

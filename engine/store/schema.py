@@ -88,7 +88,8 @@ CREATE TABLE intake (
     received INTEGER NOT NULL,
     recorded INTEGER NOT NULL,
     duplicates INTEGER NOT NULL,
-    set_aside INTEGER NOT NULL
+    set_aside INTEGER NOT NULL,
+    dropped INTEGER NOT NULL -- identifiers
 ) WITHOUT ROWID;
 CREATE TABLE imports (
     key TEXT PRIMARY KEY,

@@ -266,19 +266,17 @@ class Maker:
         random = self.random
         order = self.pick(["ordered", "strict", "unordered"])
         entry = self.pick(["first", "any", "every"])
-        steps = self.late_steps() if chance(random, 25) else self.steps()
+        timed = order != "unordered"
+        steps = self.late_steps() if timed and chance(random, 30) else self.steps()
         funnel: Table = {"name": name, "order": order, "entry": entry}
         limited = 100 if entry == "every" else 60
         funnel |= maybe(random, limited, "window", lambda: self.pick(WINDOWS))
         if order == "strict":
             funnel |= maybe(random, 60, "universe", lambda: self.signals(3))
-        if order != "unordered":
-            for step in steps[1:]:
-                step |= maybe(random, 40, "within", lambda: self.pick(TIMES))
-        else:
-            steps = [{key: step[key] for key in step if key != "within"} for step in steps]
+        for step in steps[1:]:
+            step |= maybe(random, 40 * timed, "within", lambda: self.pick(TIMES))
         funnel["step"] = steps
-        if order != "unordered" and len(steps) > 1 and chance(random, 60):
+        if timed and len(steps) > 1 and chance(random, 60):
             funnel["exclude"] = [self.exclude(len(steps)) for _ in range(1 + random.randrange(2))]
         return funnel
 

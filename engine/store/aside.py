@@ -1,0 +1,79 @@
+"""What was set aside: kept sealed, each item under a data key of its own that goes with it."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from engine.privacy import Alone, WorkspaceKey, seal_alone, unseal_alone
+from engine.touchpoint import Arrival
+
+_ITEM = (
+    "number, origin, line, reason, detail, form, at, retried_at, outcome, "
+    "wrapped_key, nonce, ciphertext"
+)
+
+
+class Aside(Struct, frozen=True):
+    """One delivery that was not recorded, and why."""
+
+    number: int
+    origin: str
+    line: int
+    reason: str
+    detail: str
+    form: str
+    at: int  # microseconds, UTC
+    retried_at: int | None
+    outcome: str | None  # recorded or duplicate; None while it is aside
+    sealed: Alone
+
+    def data(self, workspace_key: WorkspaceKey) -> bytes:
+        """The bytes as they came."""
+        return unseal_alone(self.sealed, workspace_key)
+
+
+def set_aside(
+    connection: sqlite3.Connection,
+    arrival: Arrival,
+    why: tuple[str, str],
+    at: int,
+    workspace_key: WorkspaceKey,
+) -> bool:
+    """Keep a delivery with its reason and detail; false where it was kept before.
+
+    The same bytes from the same place for the same reason are one delivery come
+    again, as when an import is run twice. Sealed bytes tell only once opened.
+    """
+    place = (arrival.origin, arrival.line, *why)
+    statement = f"SELECT {_ITEM} FROM aside WHERE (origin, line, reason, detail) = (?, ?, ?, ?)"
+    for item in _items(connection, statement, place):
+        if item.data(workspace_key) == arrival.data:
+            return False
+    sealed = seal_alone(arrival.data, workspace_key)
+    connection.execute(
+        "INSERT INTO aside (origin, line, reason, detail, form, at, wrapped_key, nonce, ciphertext)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*place, arrival.form, at, *sealed),
+    )
+    return True
+
+
+def listed(connection: sqlite3.Connection, *, waiting: bool) -> list[Aside]:
+    """All items, or those still waiting, in the order in which they were set aside."""
+    where = "WHERE outcome IS NULL" if waiting else ""
+    return list(_items(connection, f"SELECT {_ITEM} FROM aside {where} ORDER BY number", ()))
+
+
+def mark(connection: sqlite3.Connection, number: int, at: int, outcome: str | None) -> None:
+    """Note that an item was tried again at an instant, and what became of it."""
+    connection.execute(
+        "UPDATE aside SET retried_at = ?, outcome = ? WHERE number = ?", (at, outcome, number)
+    )
+
+
+def _items(
+    connection: sqlite3.Connection, statement: str, values: tuple[object, ...]
+) -> Iterator[Aside]:
+    for row in connection.execute(statement, values):
+        yield Aside(*row[:-3], Alone(*row[-3:]))

@@ -1,0 +1,213 @@
+"""The facts: everything that was recorded, in one file, and the one door to it."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import UnknownStore
+from engine.history import Histories
+from engine.identity import originator_of
+from engine.privacy import WorkspaceKey
+from engine.store import aside, ledger, reading, rulebook
+from engine.store.aside import Aside
+from engine.store.dictionary import Dictionary, StoredStrings
+from engine.store.keys import StoredKeys
+from engine.store.ledger import Access, Intake
+from engine.store.reading import StoredTouchpoint
+from engine.store.recorder import last_position
+from engine.store.rulebook import Publication, WrittenRules
+from engine.store.schema import FACTS
+from engine.store.sqlite import Database
+from engine.touchpoint import Identifier
+
+Clock = Callable[[], int]  # microseconds, UTC
+
+
+def system_clock() -> int:
+    """Now, in microseconds, UTC."""
+    return time.time_ns() // 1000
+
+
+class Facts:
+    """The facts of one workspace; safe to share among threads.
+
+    `known_at` is a position everywhere; None means all that is recorded.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self.clock = clock
+        self.dictionary = Dictionary()
+        self.strings = StoredStrings(database)
+
+    @classmethod
+    def open(cls, url: str | Path, *, create: bool = True, clock: Clock = system_clock) -> Self:
+        """Open the database at a URL (sqlite:///FILE) or path.
+
+        Raises:
+            UnknownStore: The URL is of another kind.
+            StoreMissing: There is none, and `create` is false.
+            NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreLocked: See there.
+        """
+        return cls(Database(file_of(url), FACTS, create=create), clock)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """Where the facts lie."""
+        return self._database.path
+
+    @property
+    def models_path(self) -> Path:
+        """Where their read models lie."""
+        return self.path.with_name(f"{self.path.stem}.models.db")
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write: all or nothing, one at a time among all processes."""
+        try:
+            with self._database.transaction() as connection:
+                self.dictionary.bind(connection)
+                yield connection
+        except BaseException:
+            self.dictionary.forget()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read: all reads of this thread see the facts as they were at the first."""
+        with self._database.snapshot() as connection:
+            yield connection
+
+    def head(self) -> int:
+        """The position of the newest event; 0 where there is none."""
+        with self.snapshot() as connection:
+            return last_position(connection)
+
+    def recorded_upto(self, instant: int) -> int:
+        """The last position recorded at or before an instant; 0 where there is none."""
+        with self.snapshot() as connection:
+            return ledger.recorded_upto(connection, instant)
+
+    def all_leads(self, known_at: int | None = None) -> NDArray[np.int64]:
+        """The numbers of all leads, ascending; numbers last as long as the file."""
+        with self.snapshot() as connection:
+            return reading.all_leads(connection, known_at)
+
+    def touched_leads(self, after: int, upto: int) -> NDArray[np.int64]:
+        """The leads that gained or lost touchpoints at positions in (after, upto]."""
+        with self.snapshot() as connection:
+            return reading.touched_leads(connection, after, upto)
+
+    def histories(
+        self, leads: NDArray[np.int64] | None = None, known_at: int | None = None
+    ) -> Histories:
+        """What counts of these leads, ascending by number, or of all; for many, ask in chunks."""
+        with self.snapshot() as connection:
+            return reading.histories(connection, self.strings, leads, known_at)
+
+    def lead_ids(self, leads: NDArray[np.int64]) -> list[str]:
+        """The ids of leads, in their order."""
+        with self.snapshot() as connection:
+            return reading.lead_ids(connection, leads)
+
+    def find_lead(self, lead_id: str) -> int | None:
+        """The number of the lead with this id."""
+        with self.snapshot() as connection:
+            return reading.find_lead(connection, lead_id)
+
+    def find_lead_by(self, kind: str, digest: str) -> int | None:
+        """The number of the lead that this identifier names."""
+        return self.find_lead(originator_of(Identifier(kind, digest)))
+
+    def touchpoints_of(self, lead: int, known_at: int | None = None) -> list[StoredTouchpoint]:
+        """All touchpoints of a lead, void ones too, by position."""
+        with self.snapshot() as connection:
+            return reading.touchpoints_of(connection, lead, known_at)
+
+    def keyring(self, workspace_key: WorkspaceKey) -> StoredKeys:
+        """The data keys, opened with the workspace key."""
+        return StoredKeys(self._database, workspace_key)
+
+    def rule_book(self, known_at: int | None = None) -> list[Publication]:
+        """The publications known, in their order."""
+        with self.snapshot() as connection:
+            upto = last_position(connection) if known_at is None else known_at
+            return rulebook.rule_book(connection, upto)
+
+    def written_rules(self, rules_id: str) -> WrittenRules:
+        """A rule set as it was written.
+
+        Raises:
+            UnknownRuleSet: None with this id was ever kept.
+        """
+        with self.snapshot() as connection:
+            return rulebook.written_rules(connection, rules_id)
+
+    def publish(self, rules: WrittenRules, effective_at: int | None = None) -> None:
+        """Put a rule set in the book, in force from an instant on; None: the beginning of time."""
+        with self.transaction() as connection:
+            rulebook.keep_rules(connection, rules)
+            rulebook.publish(connection, [(rules.id, effective_at)], self.clock())
+
+    def aside(self, *, waiting: bool = True) -> Sequence[Aside]:
+        """What was set aside and still waits, or ever was."""
+        with self.snapshot() as connection:
+            return aside.listed(connection, waiting=waiting)
+
+    def intake(self) -> Mapping[str, Intake]:
+        """What came, by origin."""
+        with self.snapshot() as connection:
+            return ledger.intake(connection)
+
+    def import_state(self, key: str) -> str | None:
+        """How far an import has come, as it said itself; None where it never began."""
+        with self.snapshot() as connection:
+            return ledger.import_state(connection, key)
+
+    def log_access(self, who: str, lead: str, reason: str) -> None:
+        """Keep that somebody looks at a lead's personal data, and why."""
+        with self.transaction() as connection:
+            ledger.log_access(connection, Access(self.clock(), who, lead, reason))
+
+    def accesses(self) -> Sequence[Access]:
+        """Who looked at personal data, when and why."""
+        with self.snapshot() as connection:
+            return ledger.accesses(connection)
+
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the file; reads all of it."""
+        with self.snapshot() as connection:
+            rows = connection.execute("PRAGMA quick_check(10)").fetchall()
+        return [row[0] for row in rows if row[0] != "ok"]
+
+
+def file_of(url: str | Path) -> Path:
+    """The file that a database URL names.
+
+    Raises:
+        UnknownStore: It names none.
+    """
+    text = str(url)
+    if text.startswith("sqlite:///"):
+        text = text.removeprefix("sqlite:///")
+    elif "://" in text or text.startswith("sqlite:"):
+        raise UnknownStore(text.split(":", 1)[0])
+    if text in ("", ":memory:"):
+        raise UnknownStore(text or "nothing")
+    return Path(text).expanduser()

@@ -1,0 +1,55 @@
+"""Data keys, kept wrapped by the workspace key."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.privacy import WorkspaceKey, new_key
+from engine.store.sqlite import Database
+
+_KEPT = 1 << 16  # data keys in memory
+_SELECT = "SELECT key_id, wrapped FROM data_keys WHERE key_id IN (SELECT value FROM json_each(?))"
+
+
+class StoredKeys:
+    """`engine.privacy.Keyring` over a facts file.
+
+    Missing keys are made in a transaction of their own, before anything is sealed
+    with them: a key without a touchpoint does no harm, the reverse would.
+    """
+
+    def __init__(self, database: Database, workspace_key: WorkspaceKey) -> None:
+        self._database = database
+        self._workspace_key = workspace_key
+        self._keys: dict[str, bytes] = {}
+
+    def keys(self, key_ids: Sequence[str]) -> dict[str, bytes]:
+        """The data keys of these ids; one that is missing is made.
+
+        Raises:
+            WrongKey: They were wrapped by another workspace key.
+        """
+        found = self.stored(key_ids)
+        missing = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in found]
+        if missing:
+            self._make(missing)
+            found.update(self.stored(missing))
+        return found
+
+    def stored(self, key_ids: Sequence[str]) -> dict[str, bytes]:
+        """The data keys of these ids; one that is missing is left out."""
+        if len(self._keys) > _KEPT:
+            self._keys.clear()
+        unknown = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in self._keys]
+        if unknown:
+            with self._database.snapshot() as connection:
+                rows = connection.execute(_SELECT, (msgspec.json.encode(unknown).decode(),))
+                for key_id, wrapped in rows:
+                    self._keys[key_id] = self._workspace_key.unwrap(key_id, wrapped)
+        return {key_id: self._keys[key_id] for key_id in key_ids if key_id in self._keys}
+
+    def _make(self, key_ids: Sequence[str]) -> None:
+        """Add keys; where another process was quicker, its key stays."""
+        wrapped = [(key_id, self._workspace_key.wrap(key_id, new_key())) for key_id in key_ids]
+        with self._database.transaction() as connection:
+            connection.executemany("INSERT OR IGNORE INTO data_keys VALUES (?, ?)", wrapped)

@@ -1,0 +1,85 @@
+"""What is kept about recording itself: when, from where, how much, how far, and who looked."""
+
+import sqlite3
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+
+class Intake(Struct, frozen=True):
+    """What came from one origin: received = recorded + duplicates + set_aside."""
+
+    received: int = 0
+    recorded: int = 0
+    duplicates: int = 0
+    set_aside: int = 0
+    dropped: int = 0  # identifiers left out as placeholders
+
+
+class Access(Struct, frozen=True):
+    """Somebody looked at a lead's personal data."""
+
+    at: int  # microseconds, UTC
+    who: str
+    lead: str
+    reason: str
+
+
+def stamp(connection: sqlite3.Connection, first: int, last: int, now: int) -> int:
+    """Note when positions were recorded: now, but never before the one before."""
+    before = connection.execute("SELECT max(recorded_at) FROM recordings").fetchone()[0]
+    at = now if before is None else max(now, int(before))
+    connection.execute("INSERT INTO recordings VALUES (?, ?, ?)", (first, last, at))
+    return at
+
+
+def recorded_upto(connection: sqlite3.Connection, instant: int) -> int:
+    """The last position recorded at or before an instant; 0 where there is none."""
+    row = connection.execute(
+        "SELECT last FROM recordings WHERE recorded_at <= ? "
+        "ORDER BY recorded_at DESC, last DESC LIMIT 1",
+        (instant,),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def add_intake(connection: sqlite3.Connection, origin: str, more: Intake) -> None:
+    """Add to what came from an origin."""
+    connection.execute(
+        "INSERT INTO intake VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
+        "received = received + excluded.received, recorded = recorded + excluded.recorded, "
+        "duplicates = duplicates + excluded.duplicates, "
+        "set_aside = set_aside + excluded.set_aside, dropped = dropped + excluded.dropped",
+        (origin, more.received, more.recorded, more.duplicates, more.set_aside, more.dropped),
+    )
+
+
+def intake(connection: sqlite3.Connection) -> Mapping[str, Intake]:
+    """What came, by origin."""
+    rows = connection.execute("SELECT * FROM intake ORDER BY origin")
+    return {origin: Intake(*counts) for origin, *counts in rows}
+
+
+def import_state(connection: sqlite3.Connection, key: str) -> str | None:
+    """How far an import has come, in the words of the importer; None where it never began."""
+    row = connection.execute("SELECT state FROM imports WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def keep_import_state(connection: sqlite3.Connection, key: str, state: str) -> None:
+    """Note how far an import has come."""
+    connection.execute("INSERT OR REPLACE INTO imports VALUES (?, ?)", (key, state))
+
+
+def log_access(connection: sqlite3.Connection, access: Access) -> None:
+    """Keep that somebody looked."""
+    connection.execute(
+        "INSERT INTO accesses (at, who, lead, reason) VALUES (?, ?, ?, ?)",
+        (access.at, access.who, access.lead, access.reason),
+    )
+
+
+def accesses(connection: sqlite3.Connection) -> list[Access]:
+    """Who looked, in the order in which they did."""
+    rows = connection.execute("SELECT at, who, lead, reason FROM accesses ORDER BY number")
+    return [Access(*row) for row in rows]
