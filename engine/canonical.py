@@ -27,7 +27,7 @@ from engine.fields import (
     text,
     without_separator,
 )
-from engine.identifiers import DEFAULT_REGION, Clear, folded_name, forms_of
+from engine.identifiers import DEFAULT_REGION, NO_NAMESPACE, Clear, folded_name, forms_of
 from engine.people import People, read_people
 from engine.privacy import IdentifierKey
 from engine.strict_json import parse_object
@@ -70,6 +70,16 @@ _KEYS = frozenset(
 _CAMPAIGN_KEYS = frozenset(Campaign.__struct_fields__)
 _ACTOR_KEYS = frozenset(Actor.__struct_fields__)
 _MONEY_KEYS = frozenset(Money.__struct_fields__)
+_ABSENT = {
+    "sequence": 0,
+    "time_quality": "exact",
+    "channel": "other",
+    "attributes": {},
+    "identifiers": (),
+    "dropped": (),
+    "mentions": (),
+    "personal": {},
+}  # None for the others
 _QUALITIES = get_args(TimeQuality)
 _ACTORS = ("lead", "rep", "system")
 _WITHOUT_TIME = "received"  # such a time is ours, not the source's: the content leaves it out
@@ -81,28 +91,6 @@ class Draft(Struct, frozen=True):
     touchpoint: Touchpoint
     personal: Mapping[str, str]
     dropped: int = 0  # identifiers left out as placeholders
-
-
-class _Said(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a touchpoint says; what is absent is its default, in fields yet to come too."""
-
-    source: str
-    event_id: str
-    type: str
-    occurred_at: int | None = None
-    sequence: int = 0
-    time_quality: str = "exact"
-    channel: str = "other"
-    campaign: Campaign | None = None
-    actor: Actor | None = None
-    deal: str | None = None
-    account: str | None = None
-    amount: Money | None = None
-    attributes: Mapping[str, Scalar] = {}
-    identifiers: tuple[Clear, ...] = ()
-    dropped: tuple[Clear, ...] = ()
-    mentions: tuple[tuple[str, Clear], ...] = ()
-    personal: Mapping[str, str] = {}
 
 
 def canonicalise(
@@ -208,16 +196,18 @@ def _attribute(name: str, part: Any) -> Scalar:
 
 
 def _content(said: Mapping[str, Any], people: People, identifier_key: IdentifierKey) -> str:
-    whole = _Said(
+    """What is absent counts as its default: also in fields yet to come, so they go last."""
+    whole = {
         **said,
-        identifiers=people.identifiers,
-        dropped=people.dropped,
-        mentions=people.mentions,
-        personal=people.personal,
-    )
-    if whole.time_quality == _WITHOUT_TIME:
-        whole = msgspec.structs.replace(whole, occurred_at=None)
-    return identifier_key.content(msgspec.json.encode(whole))
+        "identifiers": people.identifiers,
+        "dropped": people.dropped,
+        "mentions": people.mentions,
+        "personal": people.personal,
+    }
+    if whole["time_quality"] == _WITHOUT_TIME:
+        del whole["occurred_at"]
+    spoken = {name: part for name, part in whole.items() if part != _ABSENT.get(name)}
+    return identifier_key.content(msgspec.json.encode(spoken))
 
 
 def _identifiers(people: Iterable[Clear], key: IdentifierKey) -> tuple[Identifier, ...]:
@@ -231,7 +221,8 @@ def _mentions(people: Iterable[tuple[str, Clear]], key: IdentifierKey) -> tuple[
 
 
 def _similar(people: People, account: str | None, key: IdentifierKey) -> tuple[Similar, ...]:
-    forms = {form for one in (*people.identifiers, *people.contacts) for form in _forms(one, key)}
+    reached = {one for one in people.identifiers if one.kind in NO_NAMESPACE} | {*people.contacts}
+    forms = {form for one in reached for form in _forms(one, key)}
     name = folded_name(people.personal.get("name", ""))
     if name and account:
         form = Clear("name_account", account, name)

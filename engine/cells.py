@@ -24,6 +24,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 UNIX = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # decimal places that make microseconds of it
 TRUE, FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
+ALONE = ("", "")  # the texts around a column that stands alone
 LARGEST = 24  # digits before the point of a number: beyond int64, and no danger to memory
 
 
@@ -89,23 +90,26 @@ def _found(cell: Cell, fields: Fields) -> Scalar | None:
 
 
 def _raw(cell: Cell, fields: Fields) -> Scalar | None:
+    missing = cell.notation.missing
+    if cell.texts == ALONE:
+        value = fields.get(cell.columns[0])
+        return None if value in missing else value
     if not cell.columns:
         return cell.constant
-    values = [fields.get(column) for column in cell.columns]
-    missing = cell.notation.missing
-    if any(value is None or value in missing for value in values):
-        return None
-    if cell.texts == ("", ""):
-        return values[0]
-    pieces = [piece for pair in zip(cell.texts, values, strict=False) for piece in pair]
-    return "".join(text_of(piece) for piece in pieces if piece is not None) + cell.texts[-1]
+    text = cell.texts[0]
+    for column, after in zip(cell.columns, cell.texts[1:], strict=True):
+        value = fields.get(column)
+        if value is None or value in missing:
+            return None
+        text += text_of(value) + after
+    return text
 
 
 def _converted(cell: Cell, value: Scalar | None) -> Scalar | None:
     if value is None or cell.kind is None:
         return value
     if cell.kind == "text":
-        return text_of(value)
+        return value if isinstance(value, str) else text_of(value)
     if cell.kind == "boolean":
         word = text_of(value).strip().casefold()
         if word not in TRUE | FALSE:

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -27,7 +27,8 @@ def compiled(function: Function) -> Function:
     Inlining makes the fold three times as fast: records and arrays are handed over in dozens
     of registers each otherwise.
     """
-    return numba.njit(cache=True, error_model="numpy", forceinline=True)(function)  # type: ignore[no-any-return]
+    compile_it = numba.njit(cache=True, error_model="numpy", forceinline=True)
+    return cast(Function, compile_it(function))
 
 
 def _cache_folder() -> Path:
@@ -45,4 +46,4 @@ def _cache_folder() -> Path:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_cache_folder())
+    vars(numba.config)["CACHE_DIR"] = str(_cache_folder())

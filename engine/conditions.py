@@ -25,7 +25,7 @@ def _holds(name: str, operand: Any, value: Scalar | None) -> bool:
         return (value is not None) == operand
     if name == "not":
         return value is None or not _one_of(operand, value)
-    return value is not None and _PRESENT[name](operand, value)
+    return value is not None and bool(_PRESENT[name](operand, value))
 
 
 def _one_of(operands: tuple[Scalar, ...], value: Scalar) -> bool:
@@ -37,7 +37,7 @@ def _kind(value: Scalar) -> type:
 
 
 def _is_number(value: Scalar) -> bool:
-    return _kind(value) is float
+    return bool(_kind(value) is float)
 
 
 @lru_cache(maxsize=1024)

@@ -281,6 +281,19 @@ class KeyFileDamaged(EngineError):
         )
 
 
+class KeyFileUnwritable(EngineError):
+    """A new database cannot get its keys."""
+
+    code = "key_file_unwritable"
+    exit_code = 2
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(
+            f"the key file {path} cannot be made ({problem}); "
+            "let its folder be written, or name another file by LEADLEDGER_KEY_FILE"
+        )
+
+
 class KeyMissing(EngineError):
     """A database is there, and the key that it was set up with is not."""
 
@@ -509,3 +522,17 @@ class UnknownLead(EngineError):
 
     def __init__(self, lead: object) -> None:
         super().__init__(f"no lead {lead} in this database; `leadledger leads` lists them")
+
+
+class NoSuchLead(EngineError):
+    """Nobody is called so."""
+
+    code = "no_such_lead"
+    exit_code = 4
+
+    def __init__(self, named: str) -> None:
+        super().__init__(
+            f"there is no lead by this {named if named.isidentifier() else 'id'}; name it by its id "
+            "as `leadledger leads` lists it, or by an identifier, such as email:an@example.vn "
+            "or crm_id:hubspot:991"
+        )

@@ -14,6 +14,7 @@ from engine.touchpoint import Scalar
 
 MAX_TEXT = 1 << 16  # bytes of one text
 _SURELY_SHORT = MAX_TEXT // 4  # characters: UTF-8 takes at most 4 bytes of each
+MAX_MARKS = 30  # combining marks in a row, as Unicode's stream-safe format has it
 SEPARATOR = "\x1f"  # joins the parts of a digest, so it may be in none but the last
 _INT64 = range(-(1 << 63), 1 << 63)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,47}")
@@ -29,12 +30,26 @@ def text(value: Any, where: str) -> str:
         raise Refused("not_canonical", f"{where} must be a text")
     given: str = value
     if not given.isascii():
-        given = unicodedata.normalize("NFC", given)
+        given = _composed(given, where)
     if "\0" in given:
         raise Refused("not_canonical", f"{where} has a NUL")
     if len(given) > _SURELY_SHORT or not given.isascii():  # a surrogate shows when encoding
         _check_encoded(given, where)
     return given
+
+
+def _composed(given: str, where: str) -> str:
+    """The text in NFC; making it takes the square of a run of marks, so runs are short."""
+    if unicodedata.is_normalized("NFC", given):
+        return given
+    if len(given) > MAX_TEXT:
+        raise Refused("not_canonical", f"{where} has more than {MAX_TEXT} bytes")
+    run = 0
+    for letter in given:
+        run = run + 1 if unicodedata.combining(letter) else 0
+        if run > MAX_MARKS:
+            raise Refused("not_canonical", f"{where} has over {MAX_MARKS} combining marks in a row")
+    return unicodedata.normalize("NFC", given)
 
 
 def _check_encoded(given: str, where: str) -> None:

@@ -6,7 +6,7 @@ that goes from lead to lead. Stage entries and clock runs are appended to the
 desk's `entries` and `runs`, in the order in which they come about.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,8 @@ def fold_all(
     states = np.zeros(len(starts) - 1, LEAD_STATE)
     memory = np.zeros(1, MEMORY)
     entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
-    return fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))
+    folded = fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))
+    return cast(tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]], folded)
 
 
 @compiled
@@ -184,7 +185,7 @@ def evolve(lead, index, touch, desk):
 
 @compiled
 def run_timers(lead, until, desk):
-    """Apply the timed moves due up to an instant, the next due first; return when the next one is."""
+    """Apply the timed moves due up to an instant, in turn; return when the next one is."""
     rules, memory = desk.rules, desk.memory
     due, track, timer = next_timer(lead, rules, memory)
     while due <= until:
@@ -257,7 +258,7 @@ def may_earn(rule, at, rules, memory):
 
 @compiled
 def remember(lead, index, touch, rules, memory):
-    """Keep what later rules may ask: what was seen, how often, when last, who owns, what it is worth."""
+    """Keep what later rules may ask: what was seen, how often, when last, whose, what worth."""
     at, signals, target = touch["at"], touch["signals"], touch["target"]
     if lead["touchpoints"] == 0:
         lead["first"], lead["first_at"] = index, at
@@ -302,9 +303,10 @@ def next_stage(lead, track, touch, rules, memory):
         asked = rules["move_signal"][move]
         if asked and not asked & touch["signals"]:
             continue
-        if rules["move_sources"][move] >> place & 1 and rules["move_to"][move] != stage:
-            if applies(lead, move, touch["at"], rules, memory):
-                return rules["move_to"][move]
+        elsewhere = rules["move_to"][move] != stage
+        from_here = rules["move_sources"][move] >> place & 1
+        if elsewhere and from_here and applies(lead, move, touch["at"], rules, memory):
+            return rules["move_to"][move]
     return stage
 
 

@@ -17,7 +17,7 @@ def decayed(points: int, ticks: int, factors: NDArray[np.int64]) -> int:
         return 0
     shift = FACTOR_BITS + halvings
     kept = (abs(points) * factors[ticks & TICK_MASK] + (1 << (shift - 1))) >> shift
-    return kept if points > 0 else -kept
+    return int(kept) if points > 0 else int(-kept)
 
 
 @compiled

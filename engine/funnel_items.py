@@ -58,7 +58,10 @@ class Items(NamedTuple):
 def leads_of(
     funnel: FunnelTable, touches: TouchItems, entries: NDArray[np.void], as_of: int
 ) -> Leads:
-    """One memory layout for all callers; of the entries (VISIT) only those that serve a step."""
+    """What a funnel asks of leads, in one memory layout for all callers.
+
+    Of the stage entries (VISIT) those that serve no step are left out.
+    """
     steps = np.zeros(len(entries), np.int64)
     for k, step in enumerate(funnel.steps):
         serves = (entries["track"] == step["track"]) & (entries["stage"] == step["stage"])

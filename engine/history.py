@@ -63,7 +63,8 @@ class Histories:
     """Touchpoints of n leads; lead i has touches[starts[i]:starts[i + 1]], in happening order.
 
     Attributes of touch j are the touches["attributes"][j] records of `attributes` from
-    attribute_at[j] on; its event id is event_ids[event_id_at[j] : event_id_at[j] + event_id_size[j]].
+    attribute_at[j] on; its event id is the event_id_size[j] bytes of `event_ids` from
+    event_id_at[j] on.
     """
 
     leads: list[str]  # n lead ids
@@ -120,7 +121,9 @@ def pack(touchpoint: Touchpoint, ids: Dictionary) -> bytes:
         0,
     )
     event_id = touchpoint.event_id.encode()
-    return record + _pack_attributes(attributes, ids) + event_id if attributes else record + event_id
+    return (
+        record + _pack_attributes(attributes, ids) + event_id if attributes else record + event_id
+    )
 
 
 def unpack(
@@ -138,10 +141,10 @@ def unpack(
     counts = touches["attributes"].astype(np.int64)
     event_id_at = at + TOUCH.itemsize + counts * ATTRIBUTE.itemsize
     event_id_size = at + sizes - event_id_at
-    
+
     def event_id(touch: int) -> bytes:
         return packed[event_id_at[touch] : event_id_at[touch] + event_id_size[touch]]
-    
+
     order = _happening_order(starts, touches, event_id, strings)
     if order is not None:
         touches, positions, at, counts = touches[order], positions[order], at[order], counts[order]

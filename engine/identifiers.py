@@ -60,7 +60,9 @@ def canonical_email(value: str) -> str:
     Raises:
         Refused: It is not one name, one @ and one domain without spaces.
     """
-    email = unicodedata.normalize("NFC", value.strip().lower())
+    email = value.strip()
+    if len(email) <= _LONGEST_EMAIL:
+        email = unicodedata.normalize("NFC", email.lower())
     name, at, domain = email.partition("@")
     if not (name and at and domain) or "@" in domain:
         raise Refused("not_canonical", "an e-mail address is a name, one @ and a domain")

@@ -7,14 +7,13 @@ changed is not read again; one that has only grown is read from where it ended.
 
 import signal
 import threading
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 from msgspec import Struct
@@ -24,9 +23,10 @@ from engine import lifecycle, mapfile
 from engine.edge import Edge, Row
 from engine.mapping import RowMapping
 from engine.privacy import WorkspaceKey
-from engine.rowcheck import SAMPLE, check_encoding, check_heading, check_json_lines
+from engine.rowcheck import SAMPLE, check_encoding, check_heading, check_json_lines, check_paths
 from engine.rowfile import Lines, Place, RawRow, Stream, opened
-from engine.rowmap import EqualRows, Mapper, Source, stamp_of
+from engine.rowmap import EqualRows, Mapper, Source, plan_of, stamp_of
+from engine.store import ledger
 from engine.store.facts import Facts
 from engine.touchpoint import Arrival
 
@@ -37,46 +37,27 @@ CHUNK = 1 << 20  # bytes read at once to find out whether a file has only grown
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
-class Counts(Struct, frozen=True):
-    """What became of deliveries: received = recorded + duplicates + all set aside."""
-
-    received: int = 0
-    recorded: int = 0
-    duplicates: int = 0
-    set_aside: Mapping[str, int] = {}  # by reason
-
-    def plus(self, other: "Counts") -> "Counts":
-        """Both together."""
-        return Counts(
-            self.received + other.received,
-            self.recorded + other.recorded,
-            self.duplicates + other.duplicates,
-            dict(Counter(self.set_aside) + Counter(other.set_aside)),
-        )
-
-
 @dataclass(frozen=True)
 class Imported:
-    """What an import did this time, and all that was ever imported of the file as it is."""
+    """What an import did this time: received = recorded + duplicates + all set aside."""
 
     received: int
     recorded: int
     duplicates: int
-    set_aside: Mapping[str, int]
-    read_bytes: int  # this time
+    set_aside: Mapping[str, int]  # by reason
+    read_bytes: int
     resumed_at: int  # offset; 0: from the beginning
-    line: int  # how far it came
+    line: int  # how far it came, in all
     finished: bool
-    in_all: Counts
 
 
 class Interrupted(KeyboardInterrupt):
-    """Stopped by Ctrl-C after a batch; `imported` says what was done."""
+    """Stopped by Ctrl-C between two batches; `imported` says what was done by then."""
 
     def __init__(self, path: Path, imported: Imported) -> None:
         super().__init__(
             f"stopped after line {imported.line} of {path}; all up to there is kept, "
-            "and the same command goes on from it"
+            "and the same command goes on from there"
         )
         self.imported = imported
 
@@ -84,28 +65,13 @@ class Interrupted(KeyboardInterrupt):
 class State(Struct, frozen=True):
     """How far an import has come, as it is stored."""
 
-    plan: str  # what the rows mean: mapping and second files
+    plan: str  # what the rows mean; see `plan_of`
     size: int
     mtime_ns: int
     place: Place = Place()
     heading: tuple[str, ...] = ()
-    chunks: int = 0  # of digests, for event ids that rest on the number of equal rows
+    chunks: int = 0  # how many lists of digests are kept, for ids that rest on equal rows
     finished: bool = False
-    counts: Counts = Counts()
-
-
-@dataclass
-class Job:
-    """One import under way."""
-
-    facts: Facts
-    edge: Edge
-    workspace_key: WorkspaceKey
-    source: Source
-    state: State
-    key: str
-    equal: EqualRows = field(default_factory=EqualRows)
-    done: Counts = Counts()
 
 
 def import_file(
@@ -119,12 +85,213 @@ def import_file(
 ) -> Imported:
     """Import a file of touchpoints, or of anything that a mapping reads.
 
-    Doing it again changes nothing: what is known already is a duplicate, and a
-    file that has not changed since is not even read.
+    Doing it again changes nothing: what is known is a duplicate, and a file that
+    has not changed since is not even read.
 
     Raises:
         FileUnreadable, WrongEncoding, ForeignFile: Before anything is recorded.
         Interrupted: Ctrl-C; the batch under way is recorded first.
-        StoreFull, StoreLocked, StoreReadOnly: See there; go on by the same command.
+        StoreFull, StoreLocked, StoreReadOnly: See there; the same command goes on.
     """
-    ...
+    with opened(path) as stream, _interrupt_noted() as interrupted:
+        run = Run(facts, edge, workspace_key, Source(path, mapping), stream)
+        run.begin()
+        for batch in run.batches():
+            run.record(batch)
+            if progress:
+                progress(*run.done)
+            if interrupted.is_set():
+                raise Interrupted(path, run.outcome())
+        run.finish()
+    return run.outcome()
+
+
+class Run:
+    """One import under way."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        edge: Edge,
+        workspace_key: WorkspaceKey,
+        source: Source,
+        stream: Stream,
+    ) -> None:
+        self._facts = facts
+        self._edge = edge
+        self._workspace_key = workspace_key
+        self._source = source
+        self._stream = stream
+        self._state = State(plan_of(source), *stamp_of(source.path))
+        self._key = f"{source.path.resolve()} {source.mapping.name if source.mapping else ''}"
+        self._begun_at = 0
+        self._mapper: Mapper | None = None
+        self._equal = EqualRows()
+        self._counts: Counter[str] = Counter()
+        self._set_aside: Counter[str] = Counter()
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Bytes done and bytes in all; what is packed counts as unpacked."""
+        done = self._state.place.offset
+        return done, max(done, self._state.size)
+
+    def begin(self) -> None:
+        """Go to where the last import of this file ended; look at a file that is new."""
+        stored = self._facts.import_state(self._key)
+        if stored is not None:
+            known = msgspec.json.decode(stored, type=State)
+            self._state = _continued(known, self._state, self._source.path, self._stream)
+        self._begun_at = self._state.place.offset
+        if self._begun_at:
+            self._stream.seek(self._begun_at)
+        else:
+            self._look_at(self._stream.peek(SAMPLE)[:SAMPLE])
+
+    def batches(self) -> Iterator[list[RawRow]]:
+        """The rows that are left, in batches; the state goes along with them."""
+        if self._state.finished:
+            return
+        lines = Lines(self._stream, self._state.place, self._source.path)
+        rows = self._prepared(self._source.raw_rows(lines))
+        batch: list[RawRow] = []
+        size = 0
+        for row in rows:
+            batch.append(row)
+            size += len(row.data)
+            if len(batch) >= BATCH or size >= BATCH_BYTES:
+                self._state = replace(self._state, place=lines.place)
+                yield batch
+                batch, size = [], 0
+        self._state = replace(self._state, place=lines.place)
+        yield batch
+
+    def record(self, batch: list[RawRow]) -> None:
+        """Record a batch and how far the file was read, in one transaction."""
+        rows: list[Row] = []
+        failed: list[Arrival] = []
+        for raw in batch:
+            if self._mapper:
+                mapped, refused = self._mapper.map(raw)
+                rows += mapped
+                failed += refused
+            else:
+                rows.append(Row(origin=str(self._source.path), line=raw.line, data=raw.data))
+        self._keep_digests()
+        self._commit(self._edge.accept(rows, self._facts.clock()) + failed)
+
+    def finish(self) -> None:
+        """Note that the file was read to its end."""
+        if not self._state.finished:
+            self._state = replace(self._state, finished=True)
+            self._commit([])
+
+    def outcome(self) -> Imported:
+        """What was done so far."""
+        return Imported(
+            received=self._counts["received"],
+            recorded=self._counts["recorded"],
+            duplicates=self._counts["duplicates"],
+            set_aside=dict(self._set_aside),
+            read_bytes=self._state.place.offset - self._begun_at,
+            resumed_at=self._begun_at,
+            line=self._state.place.line,
+            finished=self._state.finished,
+        )
+
+    def _look_at(self, sample: bytes) -> None:
+        """Refuse a file that is something else, before anything of it is recorded."""
+        path = self._source.path
+        check_encoding(path, sample, self._source.dialect.encoding)
+        if not self._source.is_csv:
+            check_json_lines(path, sample, list(mapfile.shipped()))
+        if not self._source.is_csv and self._source.mapping:
+            check_paths(path, sample, self._source.mapping.columns_used)
+
+    def _prepared(self, rows: Iterator[RawRow]) -> Iterator[RawRow]:
+        """The rows after the heading; reads second files, and which rows came before."""
+        mapping = self._source.mapping
+        if mapping is None:
+            return rows
+        if self._source.is_csv and not self._state.heading:
+            first = next(rows, None)
+            heading = check_heading(self._source.path, first, mapping)
+            self._state = replace(self._state, heading=heading)
+            if mapping.columns and first:
+                rows = chain([first], rows)
+        self._equal = EqualRows(self._kept_digests())
+        source = Source(self._source.path, mapping, self._state.heading)
+        self._mapper = Mapper(source, mapping, self._edge, self._equal)
+        return rows
+
+    def _kept_digests(self) -> Iterator[str]:
+        for chunk in range(self._state.chunks):
+            yield from (self._facts.import_state(self._chunk(chunk)) or "").split()
+
+    def _keep_digests(self) -> None:
+        """Keep the digests of a batch before the state counts them: a kill between is harmless."""
+        if self._equal.new:
+            with self._facts.transaction() as connection:
+                chunk = self._chunk(self._state.chunks)
+                ledger.keep_import_state(connection, chunk, " ".join(self._equal.new))
+            self._equal.new = []
+            self._state = replace(self._state, chunks=self._state.chunks + 1)
+
+    def _chunk(self, number: int) -> str:
+        return f"{self._key} rows {number}"
+
+    def _commit(self, arrivals: list[Arrival]) -> None:
+        state = msgspec.json.encode(self._state).decode()
+        recorded = lifecycle.record(
+            self._facts,
+            arrivals,
+            workspace_key=self._workspace_key,
+            progress=lifecycle.Progress(self._key, state),
+        )
+        self._counts["received"] += recorded.received
+        self._counts["recorded"] += recorded.recorded
+        self._counts["duplicates"] += recorded.duplicates
+        self._set_aside += recorded.set_aside
+
+
+def _continued(known: State, now: State, path: Path, stream: Stream) -> State:
+    """Where to go on: at the end of what was read, or, in a file that was rewritten, anew."""
+    if known.plan != now.plan:
+        return now
+    if (known.size, known.mtime_ns) == (now.size, now.mtime_ns):
+        return known
+    if path.is_file() and _only_grown(stream, known.place):
+        return replace(known, size=now.size, mtime_ns=now.mtime_ns, finished=False)
+    stream.seek(0)
+    return now
+
+
+def _only_grown(stream: Stream, place: Place) -> bool:
+    """Whether a file still begins with what was read, up to the end of a line."""
+    left, checksum, last = place.offset, 0, b"\n"
+    while left and (data := stream.read(min(left, CHUNK))):
+        left -= len(data)
+        checksum, last = zlib.crc32(data, checksum), data[-1:]
+    if left or checksum != place.checksum:
+        return False
+    return last == b"\n" or stream.peek(1)[:1] in (b"", b"\r", b"\n")
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[threading.Event]:
+    """Note the first Ctrl-C instead of stopping at once; the second one stops as ever."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -64,12 +64,9 @@ def _folded(facts: Facts, question: Question, progress: Progress) -> Frames:
     as_of = question.now if question.as_of is None else question.as_of
     with facts.snapshot():
         leads = facts.all_leads()
-        parts = [derive_leads(facts, leads[:0], rules, as_of, question.needs)]
-        done = 0
-        for chunk in chunks(leads):
-            progress(done, len(leads))
-            parts.append(derive_leads(facts, chunk, rules, as_of, question.needs))
-            done += len(chunk)
-    progress(done, len(leads))
+        parts = [
+            derive_leads(facts, chunk, rules, as_of, question.needs)
+            for chunk in chunks(leads, progress=progress)
+        ] or [derive_leads(facts, leads, rules, as_of, question.needs)]
     names = [projection.name for projection in question.needs]
     return Frames(rules, as_of, {name: pl.concat([p[name] for p in parts]) for name in names})

@@ -1,11 +1,14 @@
 """Whether a file is what it is taken for, before anything of it is recorded."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
-from engine.errors import ForeignFile, WrongEncoding
-from engine.rowfile import RawRow
+from engine.errors import ForeignFile, Refused, WrongEncoding
+from engine.mapping import RowMapping, flatten
+from engine.rowfile import BOM, RawRow
+from engine.strict_json import parse_object
 
 SAMPLE = 1 << 16  # bytes from the beginning of a file
 WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -42,7 +45,7 @@ def check_json_lines(path: Path, sample: bytes, mappings: Sequence[str]) -> None
     Raises:
         ForeignFile: With what to do.
     """
-    lines = [line.strip() for line in sample.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    lines = [line.strip() for line in sample.removeprefix(BOM).split(b"\n")]
     lines = [line for line in lines if line]
     if not lines or any(line.startswith(b"{") for line in lines):
         return
@@ -53,13 +56,43 @@ def check_json_lines(path: Path, sample: bytes, mappings: Sequence[str]) -> None
     raise ForeignFile(path, "is not JSON Lines", known)
 
 
-def check_heading(
-    path: Path, first: RawRow | None, needed: Sequence[str], delimiter: str
-) -> tuple[str, ...]:
-    """The columns of a CSV file, from its first row.
+def check_paths(path: Path, sample: bytes, needed: Sequence[str]) -> None:
+    """Refuse JSON Lines of which no object has anything that the mapping names.
 
     Raises:
-        ForeignFile: It has no heading, one that cannot be read, or not all columns needed.
+        ForeignFile: With what the objects have.
+    """
+    whole = sample[: sample.rfind(b"\n") + 1] or sample
+    found: dict[str, None] = {}
+    for line in whole.removeprefix(BOM).split(b"\n"):
+        with suppress(Refused):
+            found |= dict.fromkeys(flatten(parse_object(line)))
+    if found and needed and not found.keys() & set(needed):
+        told = f"has none of {_listed(needed)} (it has {_listed(list(found))})"
+        raise ForeignFile(path, told, "name another mapping")
+
+
+def check_heading(path: Path, first: RawRow | None, mapping: RowMapping) -> tuple[str, ...]:
+    """The columns of a CSV file, from its first row or, where it has no heading, its mapping.
+
+    Raises:
+        ForeignFile: The first row cannot be read, or has not all columns that the mapping names.
+    """
+    if not mapping.columns:
+        return check_columns(path, first, mapping.columns_used, mapping.delimiter)
+    if first and not first.problem and len(first.fields) != len(mapping.columns):
+        told = f"has {len(first.fields)} columns, the mapping names {len(mapping.columns)}"
+        raise ForeignFile(path, told, "mend its `columns` or its `delimiter`, or name another")
+    return mapping.columns
+
+
+def check_columns(
+    path: Path, first: RawRow | None, needed: Sequence[str], delimiter: str
+) -> tuple[str, ...]:
+    """The columns that a heading names.
+
+    Raises:
+        ForeignFile: It cannot be read, or has not all columns that are needed.
     """
     if first is None:
         raise ForeignFile(path, "is empty", "name a CSV file with a heading line")

@@ -6,7 +6,6 @@ bytes, and the next one is read from the line after.
 """
 
 import csv
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,9 @@ from engine.strict_json import MAX_LINE
 MAX_RECORD = 1 << 24  # bytes of a row, or a piece of one line, that is held together
 MAX_LINES = 100_000  # lines of one row
 BOM = b"\xef\xbb\xbf"
+
+
+Stream = BufferedReader | GzipFile
 
 
 class Place(Struct, frozen=True):
@@ -50,14 +52,14 @@ class _TooLong(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BufferedReader | GzipFile]:
+def opened(path: Path) -> Iterator[Stream]:
     """A file to read; one that is called .gz is unpacked on the way.
 
     Raises:
         FileUnreadable: It cannot be opened.
     """
     try:
-        stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+        stream: Stream = GzipFile(path) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise FileUnreadable(path, error) from error
     with stream:
@@ -67,7 +69,7 @@ def opened(path: Path) -> Iterator[BufferedReader | GzipFile]:
 class Lines:
     """The physical lines of a file. Lines are taken, then settled as a row or given back."""
 
-    def __init__(self, stream: IO[bytes], place: Place, path: Path) -> None:
+    def __init__(self, stream: IO[bytes] | Stream, place: Place, path: Path) -> None:
         self.place = place
         self._path = path  # for complaints
         self._stream = stream

@@ -8,17 +8,18 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from engine import mapfile
+from engine.cells import Fields
 from engine.edge import Edge, Row
 from engine.errors import FileUnreadable, ForeignFile, Refused, Unmappable
 from engine.mapping import (
-    Fields,
     RowMapping,
     Table,
     applies,
@@ -27,12 +28,13 @@ from engine.mapping import (
     flatten,
     join,
 )
-from engine.rowcheck import check_heading
+from engine.rowcheck import check_columns
 from engine.rowfile import Dialect, Lines, Place, RawRow, opened, read_csv, read_lines
 from engine.strict_json import parse_object
 from engine.touchpoint import Arrival
 
 FORM = "row"
+SHORT = 16  # digits of a digest that tell rows of one file apart
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,16 @@ class Source:
 class EqualRows:
     """How many equal rows came before, where event ids rest on it."""
 
-    def __init__(self, before: Sequence[str] = ()) -> None:
-        self._seen = Counter(before)
-        self.new: list[str] = []  # digests, since somebody took note of them
+    def __init__(self, before: Iterable[str] = ()) -> None:
+        self._seen = Counter(int(short, 16) for short in before)
+        self.new: list[str] = []  # short digests, since somebody took note of them
 
     def number(self, digest: str) -> int:
         """Which of the equal rows this one is, from 1."""
-        self._seen[digest] += 1
-        self.new.append(digest)
-        return self._seen[digest]
+        short = digest[:SHORT]
+        self._seen[int(short, 16)] += 1
+        self.new.append(short)
+        return self._seen[int(short, 16)]
 
 
 class Mapper:
@@ -95,13 +98,15 @@ class Mapper:
         self._mapping = mapping
         self._edge = edge
         self._equal = equal
-        self._tables = tables_of(mapping, source.path.resolve().parent)
+        self._origin = str(source.path)
+        self._file = source.path.resolve()
+        self._tables = tables_of(mapping, self._file.parent)
 
     def map(self, raw: RawRow) -> tuple[list[Row], list[Arrival]]:
         """The touchpoints of a row, and what of it could not be mapped."""
         kept: dict[str, Any] = {
             "mapping": self._mapping.origin,
-            "file": str(self._source.path.resolve()),
+            "file": str(self._file),
             "line": raw.line,
         }
         try:
@@ -160,9 +165,9 @@ class Mapper:
                 continue
             several = f"-{number}" if len(mapping.outlines) > 1 else ""
             value.setdefault("event_id", event_id + several)
-            origin = str(self._source.path)
-            row = Row(origin=origin, line=line, data=data.encode(), value=value, form=FORM)
-            rows.append(row)
+            rows.append(
+                Row(origin=self._origin, line=line, data=data.encode(), value=value, form=FORM)
+            )
         if not rows and not failures:
             nothing = Unmappable("no touchpoint of the mapping stands for this row")
             failures.append(self._aside(line, text, nothing))
@@ -170,7 +175,7 @@ class Mapper:
 
     def _aside(self, line: int, data: str, refused: Refused) -> Arrival:
         return Arrival(
-            origin=str(self._source.path),
+            origin=self._origin,
             line=line,
             data=data.encode(),
             form=FORM,
@@ -212,6 +217,15 @@ def tables_of(mapping: RowMapping, folder: Path) -> dict[str, Table]:
     return tables
 
 
+def plan_of(source: Source) -> str:
+    """What changes when rows come to mean something else: the mapping, or a second file."""
+    if source.mapping is None:
+        return ""
+    folder = source.path.resolve().parent
+    stamps = [stamp_of(folder / lookup.file) for lookup in source.mapping.lookups]
+    return sha256(repr((source.mapping.id, stamps)).encode()).hexdigest()
+
+
 def stamp_of(path: Path) -> tuple[int, int]:
     """What changes when a file does: its size, and when it was last written (nanoseconds).
 
@@ -232,7 +246,7 @@ def _table(
     """The rows of a second file by their key; `stamp` says in which state the file is."""
     with opened(path) as stream:
         rows = read_csv(Lines(stream, Place(), path), dialect)
-        heading = check_heading(path, next(rows, None), needed, dialect.delimiter)
+        heading = check_columns(path, next(rows, None), needed, dialect.delimiter)
         table: dict[str, Fields] = {}
         lines: dict[str, int] = {}
         for raw in rows:

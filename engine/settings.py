@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote
 
-from engine.errors import BadKey, BadSetting, KeyFileDamaged, KeyFileExposed, KeyMissing
+from engine.errors import (
+    BadKey,
+    BadSetting,
+    KeyFileDamaged,
+    KeyFileExposed,
+    KeyFileUnwritable,
+    KeyMissing,
+)
 
 DATABASE = "LEADLEDGER_DATABASE_URL"
 IDENTIFIER_KEY = "LEADLEDGER_IDENTIFIER_KEY"
@@ -78,25 +85,31 @@ def make_key_file(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[st
     Where another process was faster its file stands, and its keys are given.
 
     Raises:
-        KeyFileDamaged: It cannot be written, or what stands there cannot be used.
+        KeyFileUnwritable: Its folder does not let it be made.
+        KeyFileExposed, KeyFileDamaged: The one that stands there cannot be used.
     """
     keys = {name: os.urandom(KEY_BYTES) for name in names}
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # with mode 0600
+        draft = _written_draft(path, {name: key.hex() for name, key in keys.items()})
         try:
-            with open(handle, "w", encoding="ascii") as file:
-                json.dump({name: key.hex() for name, key in keys.items()}, file, indent=1)
-                file.flush()
-                os.fsync(handle)
             os.link(draft, path)  # whole or not at all, and never over another
         finally:
-            os.unlink(draft)
-    except FileExistsError:
-        return _read_key_file(path)
+            draft.unlink()
     except OSError as error:
-        raise KeyFileDamaged(path, f"it cannot be written ({error.strerror})") from error
+        if path.exists():
+            return _read_key_file(path)
+        raise KeyFileUnwritable(path, error.strerror or str(error)) from error
     return keys
+
+
+def _written_draft(path: Path, document: Mapping[str, str]) -> Path:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # with mode 0600
+    with open(handle, "w", encoding="ascii") as file:
+        json.dump(document, file, indent=1)
+        file.flush()
+        os.fsync(handle)
+    return Path(draft)
 
 
 def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -143,7 +143,8 @@ class _Documents:
 def _bounds(folded: Folded, records: NDArray[np.void]) -> list[int]:
     """Where each lead's records start."""
     leads = np.arange(len(folded.states) + 1)
-    return np.searchsorted(records["lead"], leads).tolist()
+    bounds: list[int] = np.searchsorted(records["lead"], leads).tolist()
+    return bounds
 
 
 def _instant_or_none(at: int) -> str | None:

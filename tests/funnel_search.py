@@ -1,12 +1,18 @@
 """Funnels by exhaustive search: every chain and every assignment is tried, nothing is clever.
 
 An oracle for `engine.funnels`: it shares the words of a rule set with it, and no line more.
+Random funnels and logs to try it on are at the end.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
+from random import Random
+from typing import NamedTuple
 
-from engine.ruleset import Funnel
+from engine.ruleset import Exclusion, Funnel, Step, Trigger
+
+PLACES = ("life.lead", "life.cold", "deal.won")
 
 
 @dataclass(frozen=True)
@@ -191,3 +197,100 @@ def unordered_attempt(funnel: Funnel, items: list[Item], entry: int) -> Attempt:
         return incomplete and is_timed(funnel) and in_window(funnel, items, entry, t)
 
     return Attempt(entry, reached, False, open_at)
+
+
+class Features(NamedTuple):
+    order: str
+    entry: str
+    window: bool
+    within: bool
+    excluded: bool
+    universe: bool
+
+    @property
+    def allowed(self) -> bool:
+        if self.universe and self.order != "strict":
+            return False
+        if self.order == "unordered" and (self.within or self.excluded):
+            return False
+        return self.window or self.entry != "every"
+
+
+YES_OR_NO = (False, True)
+COMBINATIONS = [
+    features
+    for features in map(
+        Features._make,
+        product(
+            ("ordered", "strict", "unordered"),
+            ("first", "any", "every"),
+            *[YES_OR_NO] * 4,
+        ),
+    )
+    if features.allowed
+]
+SHARES = {"ordered": 3, "strict": 1, "unordered": 4}  # strict has the most combinations
+TICK = 10  # instants and durations lie on a grid, some durations one microsecond beside it
+
+
+def random_duration(random: Random, *ticks: int) -> int:
+    return random.choice(ticks) * TICK + random.choice((-1, 0, 0, 0, 1))
+
+
+def random_funnel(random: Random, features: Features) -> Funnel:
+    names = ["visit", "form", "call", *random.sample(PLACES, random.randint(0, 2))]
+    random.shuffle(names)
+    count = random.choice((1, 2, 3, 3, 4, 4))
+    limited = random.sample(range(1, count), random.randint(0, min(2, count - 1)))
+    steps = []
+    for k in range(count):
+        name = names[k % len(names)] if random.random() < 0.8 else random.choice(names)
+        trigger = Trigger(enters=name) if "." in name else Trigger(signal=name)
+        is_limited = features.within and k in limited
+        steps.append(Step(trigger, random_duration(random, 1, 2) if is_limited else None))
+    exclusions = []
+    for _ in range(random.randint(1, 2) if features.excluded and count > 1 else 0):
+        after, before = sorted(random.sample(range(1, count + 1), 2))
+        exclusions.append(Exclusion(random.choice(("visit", "form", "call", "x7")), after, before))
+    return Funnel(
+        "f",
+        tuple(steps),
+        order=features.order,
+        entry=features.entry,
+        window_us=random_duration(random, 1, 3, 5, 8, 12) if features.window else None,
+        universe=tuple(random.sample(("visit", "form", "call"), random.randint(1, 2)))
+        if features.universe
+        else (),
+        exclusions=tuple(exclusions),
+    )
+
+
+def random_items(random: Random) -> list[Item]:
+    """A short log on a coarse grid: many touches of one instant, entries caused and timed."""
+    count = random.choice((0, 2, 4, 6, 8, 10, 12, 14))
+    instants = sorted(random.randint(0, 13) * TICK for _ in range(count))
+    names = ("visit", "form", "call", "x7")
+    items: list[Item] = []
+    for at, following in zip(instants, [*instants[1:], 14 * TICK], strict=False):
+        cause = len(items)
+        carried = random.choices((0, 1, 2, 3), (1, 9, 2, 1))[0]
+        items.append(Item(at, frozenset(random.sample(names, carried))))
+        if random.random() < 0.4:
+            for place in sorted(random.sample(PLACES, random.randint(1, 2))):
+                items.append(Item(at, stage=place, cause=cause))
+        due = sorted(random.sample(range(at, following), min(following - at, random.randint(0, 2))))
+        if random.random() < 0.25:
+            items += [Item(u, stage=random.choice(PLACES)) for u in due]
+    return items
+
+
+def random_cases(
+    seed: int, funnels: int, leads: int
+) -> Iterator[tuple[Funnel, list[list[Item]], int]]:
+    """Funnels of every combination of features, each with leads and an instant."""
+    random = Random(seed)
+    for features in COMBINATIONS:
+        for _ in range(funnels * SHARES[features.order]):
+            funnel = random_funnel(random, features)
+            as_of = random.choice((5, 9, 14, 14, 14, 14, 20)) * TICK
+            yield funnel, [random_items(random) for _ in range(leads)], as_of

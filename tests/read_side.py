@@ -1,7 +1,6 @@
 """Small worlds for tests of read models and reports: rules, a few leads, and their rows."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np

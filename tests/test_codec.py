@@ -2,6 +2,7 @@
 
 import json
 import struct
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -167,10 +168,8 @@ def test_bytes_behind_a_record_are_not_overlooked(touchpoint, rest):
 @settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_any_bytes_behind_the_header_decode_or_are_undecodable(body):
-    try:
+    with suppress(Undecodable):
         decode(encode(PLAIN)[:10] + body)
-    except Undecodable as error:
-        assert len(str(error)) < 300
 
 
 @settings(max_examples=300)
@@ -178,10 +177,8 @@ def test_any_bytes_behind_the_header_decode_or_are_undecodable(body):
 def test_a_record_with_a_changed_byte_decodes_or_is_undecodable(touchpoint, data):
     changed = bytearray(encode(touchpoint))
     changed[data.draw(st.integers(10, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(Undecodable):
         decode(bytes(changed))
-    except Undecodable as error:
-        assert len(str(error)) < 300
 
 
 @given(st.binary(max_size=40))
@@ -204,6 +201,36 @@ def test_a_touchpoint_is_at_most_so_large():
     )
     with pytest.raises(Undecodable, match="more than"):
         encode(large)
+
+
+def varint(number):
+    """An Avro long."""
+    zigzag = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while zigzag > 0x7F:
+        out.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    return bytes([*out, zigzag])
+
+
+BEFORE_IDENTIFIERS = encode(PLAIN)[: 10 + len(b"\x06web\x021\x06won\x02\x00\x00\x04")]
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        varint(500_000) + bytes(1_000_000),  # empty kinds and digests
+        varint(2**62),
+        varint(-(2**62)) + varint(2**62),
+        varint(1) + varint(2**62),
+        varint(1) + varint(-5),
+        varint(1) + varint(-(2**63)),
+        b"\xff" * 400,
+    ],
+)
+def test_counts_and_lengths_that_lie_are_undecodable(claim):
+    with pytest.raises(Undecodable):
+        decode(BEFORE_IDENTIFIERS + claim)
 
 
 @pytest.mark.parametrize(

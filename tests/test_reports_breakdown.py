@@ -89,7 +89,7 @@ def test_a_breakdown_into_no_values_is_refused():
 
 @given(st.lists(st.sampled_from([None, "a", "b", "c", "(other)"])), st.integers(1, 3))
 def test_every_row_is_in_exactly_one_bucket(owners, top):
-    frame = leads(owners, first_channel=owners)
+    frame = leads(owners, first_channel=pl.Series(owners, dtype=pl.String))
     found = buckets(frame["lead"], frame, By(("owner", "channel"), top), "UTC")
     assert Counter(row for bucket in found for row in bucket.rows.tolist()) == Counter(
         frame["lead"].to_list()

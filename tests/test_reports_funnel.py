@@ -1,5 +1,7 @@
 """Funnel reports: what each step's figures mean, and who is behind every bar."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,8 +190,8 @@ def test_a_bars_count_is_the_length_of_its_list_and_buckets_add_up(world, name):
 @given(worlds(), st.sampled_from(["sale", "each", "both"]))
 def test_who_reached_a_step_goes_on_drops_out_or_is_still_on_the_way(world, name):
     steps = report(world, name)["steps"]
-    for before, step in zip(steps, steps[1:], strict=False):
-        going = [lead for lead in behind(world, name, Bar("reached", before["step"]))]
+    for before, step in pairwise(steps):
+        going = behind(world, name, Bar("reached", before["step"]))
         waiting = [
             lead for lead in behind(world, name, Bar("immature", step["step"])) if lead in going
         ]

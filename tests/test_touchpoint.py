@@ -63,9 +63,7 @@ def test_a_retraction_that_names_nobody_lies_in_a_stream_of_what_it_voids():
 def test_a_retraction_that_names_somebody_lies_in_their_stream():
     ann = Identifier("user_id", "a" * 64)
     attributes = {"source": "web", "event_id": "e-9"}
-    retraction = touchpoint(
-        type="touchpoint_retracted", identifiers=(ann,), attributes=attributes
-    )
+    retraction = touchpoint(type="touchpoint_retracted", identifiers=(ann,), attributes=attributes)
     assert retraction.stream == ann
 
 
@@ -73,9 +71,10 @@ def test_what_a_campaign_cost_lies_in_the_campaign_s_stream():
     spend = touchpoint(type="ad_spend_reported", campaign=Campaign("google", name="tet"))
     digest = sha256(b"google\x1f\x1ftet\x1f\x1f").hexdigest()
     assert spend.stream == Identifier("campaign", digest)
-    assert touchpoint(type="ad_spend_reported").stream == touchpoint(
-        type="ad_spend_reported", source="other"
-    ).stream
+    assert (
+        touchpoint(type="ad_spend_reported").stream
+        == touchpoint(type="ad_spend_reported", source="other").stream
+    )
 
 
 def test_what_names_nobody_and_is_no_record_has_no_stream():

@@ -112,7 +112,7 @@ def test_what_is_no_phone_number_or_one_in_no_known_country_is_refused(written):
     with pytest.raises(Refused) as caught:
         canonical_phone(written, "VN")
     assert caught.value.reason == "not_canonical"
-    assert written not in caught.value.detail
+    assert not any(part in caught.value.detail for part in written.split() if len(part) > 2)
 
 
 @given(st.text("0123456789+-() ", max_size=20), st.sampled_from(["VN", "TH", "US"]))
@@ -125,7 +125,10 @@ def test_a_canonical_number_is_its_own_canonical_form_everywhere(written, region
 
 
 def test_a_digest_is_made_of_kind_namespace_and_canonical_value():
-    given = [{"kind": "email", "value": " ANN@Example.com "}, {"kind": "phone", "value": "0901234567"}]
+    given = [
+        {"kind": "email", "value": " ANN@Example.com "},
+        {"kind": "phone", "value": "0901234567"},
+    ]
     assert named(*given) == (
         digest("email", "", "ann@example.com"),
         digest("phone", "", "+84901234567"),
@@ -202,7 +205,8 @@ def test_placeholders_are_dropped_and_counted(kind, value):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("crm_id", "0"), ("user_id", "no"), ("email", "rooted@x.io"), ("email", "info@x.io")]
+    ("kind", "value"),
+    [("crm_id", "0"), ("user_id", "no"), ("email", "rooted@x.io"), ("email", "info@x.io")],
 )
 def test_what_may_mean_somebody_is_no_placeholder(kind, value):
     assert not is_placeholder(kind, value)
@@ -259,7 +263,9 @@ def test_a_phone_number_s_forms_are_its_tail_and_itself_with_one_digit_left_out(
         Clear("phone_tail", "", "+8490"[-8:]),
         *(Clear("phone_minus", "", rest) for rest in ("+490", "+890", "+840", "+849")),
     ]
-    tails = [one for one in forms_of(Clear("phone", "", "+84901234567")) if one.kind == "phone_tail"]
+    tails = [
+        one for one in forms_of(Clear("phone", "", "+84901234567")) if one.kind == "phone_tail"
+    ]
     assert tails == [Clear("phone_tail", "", "01234567")]
 
 

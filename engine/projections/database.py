@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -41,6 +41,7 @@ generations = Table(
     Column("derived_by", Integer, nullable=False, comment="which version of the program's rows"),
     Column("settled_to", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("checkpoint", BigInteger, nullable=False, comment="position"),
+    Column("anchor", String, nullable=False, comment="digest of the event at the checkpoint"),
 )
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 _FORMAT = Format(
@@ -48,6 +49,14 @@ _FORMAT = Format(
     version=1,
     statements=(str(CreateTable(generations).compile(dialect=_DIALECT)),),
 )
+
+
+class Stand(NamedTuple):
+    """What rows are derived from."""
+
+    settled_to: int  # microseconds, UTC
+    checkpoint: int  # position
+    anchor: str  # digest of the event there: other facts have another
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Generation:
     derived_by: int
     settled_to: int  # microseconds, UTC
     checkpoint: int  # position
+    anchor: str
 
     def serves(self, rules_id: str) -> bool:
         """Whether its rows are what this program derives under these rules."""
@@ -122,21 +132,20 @@ def live_generation(connection: Connection) -> Generation | None:
     return Generation(*row) if row else None
 
 
-def begin(connection: Connection, rules_id: str, settled_to: int, checkpoint: int) -> Generation:
+def begin(connection: Connection, rules_id: str, stand: Stand) -> Generation:
     """Make the tables of a new generation; what an interrupted one left behind goes."""
     rows = connection.execute("SELECT number, state FROM generations").fetchall()
     for number, state in rows:
         if state == BUILDING:
             _drop(connection, number)
     number = max((number for number, _ in rows), default=0) + 1
-    generation = Generation(number, BUILDING, rules_id, DERIVED_BY, settled_to, checkpoint)
+    generation = Generation(number, BUILDING, rules_id, DERIVED_BY, *stand)
     for projection in PROJECTIONS:
         table = _table(projection, number)
         connection.execute(str(CreateTable(table).compile(dialect=_DIALECT)))
         for index in table.indexes:
             connection.execute(str(CreateIndex(index).compile(dialect=_DIALECT)))
-    row = (number, BUILDING, rules_id, DERIVED_BY, settled_to, checkpoint)
-    connection.execute(_sql(insert(generations)), row)
+    connection.execute(_sql(insert(generations)), dataclasses.astuple(generation))
     return generation
 
 
@@ -165,15 +174,13 @@ def replace(
     add(connection, generation, tables)
 
 
-def move_to(
-    connection: Connection, generation: Generation, settled_to: int, checkpoint: int
-) -> Generation:
+def move_to(connection: Connection, generation: Generation, stand: Stand) -> Generation:
     """Say what instant and position the rows of a generation now stand at."""
     connection.execute(
-        "UPDATE generations SET settled_to = ?, checkpoint = ? WHERE number = ?",
-        (settled_to, checkpoint, generation.number),
+        "UPDATE generations SET settled_to = ?, checkpoint = ?, anchor = ? WHERE number = ?",
+        (*stand, generation.number),
     )
-    return dataclasses.replace(generation, settled_to=settled_to, checkpoint=checkpoint)
+    return dataclasses.replace(generation, **stand._asdict())
 
 
 def go_live(connection: Connection, generation: Generation) -> Generation:

@@ -6,13 +6,14 @@ what a rebuild gives is what was there before.
 """
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.folding import fold
 from engine.projections import database
-from engine.projections.database import Generation, Models
+from engine.projections.database import Generation, Models, Stand
 from engine.projections.projection import PROJECTIONS, Projection, Tables, derived
 from engine.ruleset import RuleSet
 from engine.store.facts import Facts
@@ -30,9 +31,9 @@ def bring_up_to_date(
 ) -> Generation:
     """Derive what is due: leads touched since the checkpoint, and leads whose time has come.
 
-    Where no generation is live, or the live one is of other rules, everything
-    is. All of it becomes visible at once. `now` is in microseconds, UTC; a clock
-    that was put back does not take the read models back with it.
+    All leads are derived where no generation is live, or the live one is of other
+    rules or other facts. What is derived becomes visible at once. `now` is in
+    microseconds, UTC; a clock that was put back does not take the read models along.
 
     Raises:
         ReadModelsDamaged, StoreReadOnly, StoreFull, StoreLocked: See there.
@@ -40,7 +41,11 @@ def bring_up_to_date(
     with models.sole_runner():
         with models.reading() as connection:
             live = database.live_generation(connection)
-        if live is None or not live.serves(rules.id):
+        if (
+            live is None
+            or not live.serves(rules.id)
+            or _anchor(facts, live.checkpoint) != live.anchor
+        ):
             return _fill(facts, models, rules, now, progress)
         return _catch_up(facts, models, live, rules, now, progress)
 
@@ -70,10 +75,14 @@ def derive_leads(
     return derived(folded, leads, projections)
 
 
-def chunks(leads: NDArray[np.int64], size: int = CHUNK) -> Iterator[NDArray[np.int64]]:
-    """Numbers of leads, so many at a time."""
+def chunks(
+    leads: NDArray[np.int64], size: int = CHUNK, progress: Progress = quiet
+) -> Iterator[NDArray[np.int64]]:
+    """Numbers of leads, so many at a time; tells before each, and at last, how many are done."""
     for start in range(0, len(leads), size):
+        progress(start, len(leads))
         yield leads[start : start + size]
+    progress(len(leads), len(leads))
 
 
 def _catch_up(
@@ -84,17 +93,15 @@ def _catch_up(
     now: int,
     progress: Progress,
 ) -> Generation:
-    settled_to = max(now, live.settled_to)
     with facts.snapshot(), models.writing() as connection:
-        head = facts.head()
-        touched = facts.touched_leads(live.checkpoint, head)
-        leads = np.union1d(touched, database.due_leads(connection, live, settled_to))
-        for done, chunk in enumerate(chunks(leads)):
-            progress(done * CHUNK, len(leads))
-            tables = derive_leads(facts, chunk, rules, settled_to)
+        stand = _stand(facts, max(now, live.settled_to))
+        touched = facts.touched_leads(live.checkpoint, stand.checkpoint)
+        due = database.due_leads(connection, live, stand.settled_to)
+        leads = np.union1d(touched, due)
+        for chunk in chunks(leads, CHUNK, progress):
+            tables = derive_leads(facts, chunk, rules, stand.settled_to)
             database.replace(connection, live, chunk, tables)
-        progress(len(leads), len(leads))
-        return database.move_to(connection, live, settled_to, head)
+        return database.move_to(connection, live, stand)
 
 
 def _fill(
@@ -103,19 +110,29 @@ def _fill(
     rules: RuleSet,
     now: int,
     progress: Progress,
-    chunk: int = CHUNK,
+    size: int = CHUNK,
 ) -> Generation:
     """Fill a new generation, chunk by chunk in transactions of their own, and let it go live."""
     with facts.snapshot():
         with models.writing() as connection:
-            generation = database.begin(connection, rules.id, now, facts.head())
-        leads = facts.all_leads()
-        for done, some in enumerate(chunks(leads, chunk)):
-            progress(done * chunk, len(leads))
-            tables = derive_leads(facts, some, rules, now)
+            generation = database.begin(connection, rules.id, _stand(facts, now))
+        for chunk in chunks(facts.all_leads(), size, progress):
+            tables = derive_leads(facts, chunk, rules, now)
             with models.writing() as connection:
                 database.add(connection, generation, tables)
     with models.writing() as connection:
-        live = database.go_live(connection, generation)
-    progress(len(leads), len(leads))
-    return live
+        return database.go_live(connection, generation)
+
+
+def _stand(facts: Facts, settled_to: int) -> Stand:
+    head = facts.head()
+    return Stand(settled_to, head, _anchor(facts, head))
+
+
+def _anchor(facts: Facts, position: int) -> str:
+    """What the event at a position is known by; empty where there is none."""
+    with facts.snapshot() as connection:
+        event = connection.execute(
+            "SELECT originator_id, state FROM stored_events WHERE rowid = ?", (position,)
+        ).fetchone()
+    return sha256(event[0].encode() + event[1]).hexdigest() if event else ""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
 _RELATIONS = {"identity_linked": 1, "identity_unlinked": 2}
 _STREAMS = """
-SELECT originator, number, folded_from IS NOT NULL,
+SELECT originator, number, folded_from,
     (SELECT ifnull(max(originator_version), 0) FROM stored_events WHERE originator_id = originator)
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
@@ -31,12 +32,15 @@ UPDATE {} SET void = :position WHERE void IS NULL AND (stream, position) =
 class OpenStream:
     """A stream that a batch adds to."""
 
-    __slots__ = ("folded", "lead", "number")
+    __slots__ = ("begun", "folded_from", "lead", "new", "number", "who")
 
-    def __init__(self, number: int, lead: Lead, folded: bool) -> None:
+    def __init__(self, number: int, who: Identifier, lead: Lead, folded_from: int | None) -> None:
         self.number = number
+        self.who = who
         self.lead = lead
-        self.folded = folded  # it holds a touchpoint of a folded type
+        self.folded_from = folded_from  # position of its first touchpoint of a folded type
+        self.begun = False  # which is in this batch
+        self.new = False
 
 
 def contents_of(connection: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, str]:
@@ -61,6 +65,7 @@ def append(
         touchpoint = encoded.touchpoint
         void = voids.get((touchpoint.source, touchpoint.event_id)) if voids else None
         rows.add(position, encoded, stream, opened[originator_of(stream)], void)
+    _write_streams(connection, opened.values())
     rows.insert(connection)
     return first, first + len(batch) - 1
 
@@ -75,10 +80,14 @@ class Rows:
         self._touchpoints: list[tuple[int, int, int | None, bytes]] = []
         self._evidence: list[tuple[int, str, str, int, int, int | None]] = []
         self._retractions: list[dict[str, object]] = []
-        self._folded: list[tuple[int, int]] = []
 
     def add(
-        self, position: int, encoded: Encoded, stream: Identifier, into: OpenStream, void: int | None
+        self,
+        position: int,
+        encoded: Encoded,
+        stream: Identifier,
+        into: OpenStream,
+        void: int | None,
     ) -> None:
         """One touchpoint; `void` is the position of an earlier retraction that names it."""
         touchpoint = encoded.touchpoint
@@ -94,9 +103,9 @@ class Rows:
         if touchpoint.type in NEVER_FOLDED:
             void = NEVER_COUNTS
             self._add_retraction(position, touchpoint)
-        elif not into.folded:
-            into.folded = True
-            self._folded.append((position, number))
+        elif into.folded_from is None:
+            into.folded_from = position
+            into.begun = True
         self._touchpoints.append((number, position, void, pack(touchpoint, self._dictionary)))
 
     def insert(self, connection: sqlite3.Connection) -> None:
@@ -107,7 +116,6 @@ class Rows:
         many("INSERT INTO touchpoints VALUES (?, ?, ?, ?)", self._touchpoints)
         many("INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?)", self._evidence)
         many("INSERT INTO retractions VALUES (:position, :source, :event_id)", self._retractions)
-        many("UPDATE streams SET folded_from = ? WHERE number = ?", self._folded)
         for table in ("touchpoints", "evidence"):
             many(_VOID.format(table), self._retractions)
 
@@ -117,7 +125,7 @@ class Rows:
         relation = _RELATIONS.get(touchpoint.type, 0)
         self._evidence.extend(
             (position, who.kind, who.digest, relation, number, void)
-            for who in set(touchpoint.identifiers)
+            for who in dict.fromkeys(touchpoint.identifiers)
         )
 
     def _add_retraction(self, position: int, touchpoint: Touchpoint) -> None:
@@ -129,23 +137,34 @@ class Rows:
 def _open_streams(
     connection: sqlite3.Connection, streams: Sequence[Identifier]
 ) -> dict[str, OpenStream]:
-    """The streams of a batch, by originator; those that are new are made."""
-    by_originator = {originator_of(stream): stream for stream in streams}
+    """The streams of a batch by originator, each with a number; new ones are not written yet."""
+    named = {originator_of(stream): stream for stream in streams}
     opened = {
-        originator: OpenStream(number, Lead(originator, version), bool(folded))
-        for originator, number, folded, version in connection.execute(
-            _STREAMS, (_json(by_originator),)
+        originator: OpenStream(number, named[originator], Lead(originator, version), folded_from)
+        for originator, number, folded_from, version in connection.execute(
+            _STREAMS, (_json(named),)
         )
     }
-    new = [(key, who.kind, who.digest) for key, who in by_originator.items() if key not in opened]
-    last = connection.execute("SELECT ifnull(max(number), 0) FROM streams").fetchone()[0]
-    connection.executemany(
-        "INSERT INTO streams VALUES (?, ?, ?, ?, NULL)",
-        [(number, *stream) for number, stream in enumerate(new, last + 1)],
-    )
-    for number, (originator, _, _) in enumerate(new, last + 1):
-        opened[originator] = OpenStream(number, Lead(originator), False)
+    last: int = connection.execute("SELECT ifnull(max(number), 0) FROM streams").fetchone()[0]
+    new = [originator for originator in named if originator not in opened]
+    for number, originator in enumerate(new, last + 1):
+        opened[originator] = OpenStream(number, named[originator], Lead(originator), None)
+        opened[originator].new = True
     return opened
+
+
+def _write_streams(connection: sqlite3.Connection, opened: Iterable[OpenStream]) -> None:
+    """Add the streams that are new; note in old ones the first touchpoint that is folded."""
+    new, begun = [], []
+    for stream in opened:
+        if stream.new:
+            who = stream.who
+            row = (stream.number, stream.lead.originator, who.kind, who.digest, stream.folded_from)
+            new.append(row)
+        elif stream.begun:
+            begun.append((stream.folded_from, stream.number))
+    connection.executemany("INSERT INTO streams VALUES (?, ?, ?, ?, ?)", new)
+    connection.executemany("UPDATE streams SET folded_from = ? WHERE number = ?", begun)
 
 
 def _voids(connection: sqlite3.Connection, batch: Sequence[Encoded]) -> dict[Key, int]:
@@ -161,7 +180,7 @@ def _voids(connection: sqlite3.Connection, batch: Sequence[Encoded]) -> dict[Key
 
 def _by_id(
     connection: sqlite3.Connection, what: str, keys: Iterable[Key]
-) -> Iterable[tuple[Key, object]]:
+) -> Iterable[tuple[Key, Any]]:
     """A column of the rows with these ids, source by source: one statement binds all of one."""
     by_source: dict[str, list[str]] = {}
     for source, event_id in keys:

@@ -65,6 +65,12 @@ def listed(connection: sqlite3.Connection, *, waiting: bool) -> list[Aside]:
     return list(_items(connection, f"SELECT {_ITEM} FROM aside {where} ORDER BY number", ()))
 
 
+def waits(connection: sqlite3.Connection, number: int) -> bool:
+    """Whether nothing became of an item yet."""
+    statement = "SELECT EXISTS (SELECT 1 FROM aside WHERE number = ? AND outcome IS NULL)"
+    return bool(connection.execute(statement, (number,)).fetchone()[0])
+
+
 def mark(connection: sqlite3.Connection, number: int, at: int, outcome: str | None) -> None:
     """Note that an item was tried again at an instant, and what became of it."""
     connection.execute(
@@ -76,4 +82,5 @@ def _items(
     connection: sqlite3.Connection, statement: str, values: tuple[object, ...]
 ) -> Iterator[Aside]:
     for row in connection.execute(statement, values):
-        yield Aside(*row[:-3], Alone(*row[-3:]))
+        *told, wrapped_key, nonce, ciphertext = row
+        yield Aside(*(*told, Alone(wrapped_key, nonce, ciphertext)))

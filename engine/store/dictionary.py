@@ -37,9 +37,11 @@ class Dictionary(dict[str | None, int]):
         assert self._connection is not None, "bind comes first"
         execute = self._connection.execute
         row = execute("SELECT id FROM strings WHERE text = ?", (text,)).fetchone()
-        number = row[0] if row else execute("INSERT INTO strings (text) VALUES (?)", (text,)).lastrowid
-        self[text] = number
-        return int(number)
+        if row is None:
+            insert = "INSERT INTO strings (text) VALUES (?) RETURNING id"
+            row = execute(insert, (text,)).fetchone()
+        self[text] = number = int(row[0])
+        return number
 
 
 class StoredStrings:
@@ -71,4 +73,6 @@ class StoredStrings:
             return []
         wanted = msgspec.json.encode(list(keys)).decode()
         with self._database.snapshot() as connection:
-            return connection.execute(f"SELECT {what} IN (SELECT value FROM json_each(?))", (wanted,)).fetchall()
+            return connection.execute(
+                f"SELECT {what} IN (SELECT value FROM json_each(?))", (wanted,)
+            ).fetchall()

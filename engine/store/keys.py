@@ -1,6 +1,7 @@
 """Data keys, kept wrapped by the workspace key."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -32,8 +33,7 @@ class StoredKeys:
         found = self.stored(key_ids)
         missing = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in found]
         if missing:
-            self._make(missing)
-            found.update(self.stored(missing))
+            found.update(self._open(self._make(missing)))
         return found
 
     def stored(self, key_ids: Sequence[str]) -> dict[str, bytes]:
@@ -43,13 +43,22 @@ class StoredKeys:
         unknown = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in self._keys]
         if unknown:
             with self._database.snapshot() as connection:
-                rows = connection.execute(_SELECT, (msgspec.json.encode(unknown).decode(),))
-                for key_id, wrapped in rows:
-                    self._keys[key_id] = self._workspace_key.unwrap(key_id, wrapped)
+                self._open(_select(connection, unknown))
         return {key_id: self._keys[key_id] for key_id in key_ids if key_id in self._keys}
 
-    def _make(self, key_ids: Sequence[str]) -> None:
+    def _make(self, key_ids: Sequence[str]) -> dict[str, bytes]:
         """Add keys; where another process was quicker, its key stays."""
         wrapped = [(key_id, self._workspace_key.wrap(key_id, new_key())) for key_id in key_ids]
         with self._database.transaction() as connection:
             connection.executemany("INSERT OR IGNORE INTO data_keys VALUES (?, ?)", wrapped)
+            return _select(connection, key_ids)
+
+    def _open(self, wrapped: Mapping[str, bytes]) -> dict[str, bytes]:
+        unwrap = self._workspace_key.unwrap
+        opened = {key_id: unwrap(key_id, key) for key_id, key in wrapped.items()}
+        self._keys.update(opened)
+        return opened
+
+
+def _select(connection: sqlite3.Connection, key_ids: Sequence[str]) -> dict[str, bytes]:
+    return dict(connection.execute(_SELECT, (msgspec.json.encode(key_ids).decode(),)).fetchall())

@@ -31,7 +31,9 @@ _INSERT = (
 
 def last_position(connection: sqlite3.Connection) -> int:
     """The position of the newest event; 0 where there is none."""
-    position: int = connection.execute("SELECT ifnull(max(rowid), 0) FROM stored_events").fetchone()[0]
+    position: int = connection.execute(
+        "SELECT ifnull(max(rowid), 0) FROM stored_events"
+    ).fetchone()[0]
     return position
 
 
@@ -53,7 +55,7 @@ class Datastore(SQLiteDatastore):
         begin = self._database.transaction if commit else self._database.snapshot
         with _in_library_terms(), begin() as connection:
             cursor = connection.cursor()
-            cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+            cursor.row_factory = sqlite3.Row
             yield SQLiteCursor(cursor)
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class BulkApplicationRecorder(SQLiteApplicationRecorder):
         return range(first, first + len(stored_events))
 
 
-class BulkProcessRecorder(SQLiteProcessRecorder, BulkApplicationRecorder):
+class BulkProcessRecorder(SQLiteProcessRecorder, BulkApplicationRecorder):  # type: ignore[misc]
     """The same with tracking in the transaction."""
 
 

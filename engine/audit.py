@@ -1,0 +1,121 @@
+"""Looking at one lead: its state, its history, and, for a reason that is kept, who it is."""
+
+from typing import Any
+
+import numpy as np
+
+from engine.codec import decode
+from engine.errors import NoSuchLead
+from engine.folded import Folded
+from engine.folding import fold
+from engine.identifiers import canonical_value
+from engine.instants import format_instant
+from engine.privacy import IdentifierKey, WorkspaceKey, context_of, unseal
+from engine.ruleset import RuleSet
+from engine.states import state_documents
+from engine.store.facts import Facts
+from engine.touchpoint import KINDS, Touchpoint
+
+Document = dict[str, Any]
+NAMESPACED = ("crm_id", "external_id")
+
+
+def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
+    """The number of a lead named by its id, or by an identifier in clear.
+
+    Identifiers are `email:an@example.vn`, `phone:+84…`, `user_id:…`, and with their
+    namespace `crm_id:hubspot:991`.
+
+    Raises:
+        NoSuchLead: Nobody is called so.
+        Refused: It is no e-mail address or phone number.
+    """
+    kind, separator, rest = named.partition(":")
+    if separator and kind in KINDS:
+        namespace, _, value = rest.partition(":") if kind in NAMESPACED else ("", "", rest)
+        digest = key.digest(kind, namespace, canonical_value(kind, value, region))
+        number = facts.find_lead_by(kind, digest)
+    else:
+        number = facts.find_lead(named)
+    if number is None:
+        raise NoSuchLead(kind if separator else named)
+    return number
+
+
+def state(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Document | None:
+    """A lead's state at an instant; None where nothing had happened yet."""
+    return next(iter(state_documents(_folded(facts, lead, rules, as_of))), None)
+
+
+def history(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> list[Document]:
+    """All touchpoints up to an instant, in happening order, with the stages they led to.
+
+    Void ones (retracted, or of a type that is never folded) are there as well, and say so.
+    """
+    stored = [(item, decode(item.data)) for item in facts.touchpoints_of(lead)]
+    known = [(item, touch) for item, touch in stored if touch.occurred_at <= as_of]
+    known.sort(key=lambda pair: _happening(pair[1]))
+    entered = _entered_after(_folded(facts, lead, rules, as_of))
+    lines: list[Document] = []
+    for item, touch in known:
+        lines.append({**_line(touch), "position": item.position})
+        lines[-1]["recorded_at"] = format_instant(item.recorded_at)
+        lines[-1]["counts"] = item.void is None
+        lines += entered.get(item.position, [])
+    return lines
+
+
+def reveal(
+    facts: Facts, lead: int, workspace_key: WorkspaceKey, who: str, reason: str
+) -> dict[str, list[str]]:
+    """The personal fields of a lead in clear, every value it ever had; the look is kept first."""
+    facts.log_access(who, facts.lead_ids(np.array([lead], np.int64))[0], reason)
+    touches = [decode(item.data) for item in facts.touchpoints_of(lead)]
+    sealed = [(touch, touch.sealed) for touch in touches if touch.sealed]
+    keys = facts.keyring(workspace_key).stored([seal.key_id for _, seal in sealed])
+    found: dict[str, list[str]] = {}
+    for touch, seal in sealed:
+        if seal.key_id in keys:
+            for name, value in unseal(seal, keys[seal.key_id], context_of(touch)).items():
+                if value not in found.setdefault(name, []):
+                    found[name].append(value)
+    return found
+
+
+def _folded(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Folded:
+    return fold(facts.histories(np.array([lead], np.int64)), rules, as_of)
+
+
+def _happening(touch: Touchpoint) -> tuple[int, int, bytes, bytes]:
+    return touch.occurred_at, touch.sequence, touch.source.encode(), touch.event_id.encode()
+
+
+def _line(touch: Touchpoint) -> Document:
+    actor = touch.actor
+    return {
+        "what": "touchpoint",
+        "at": format_instant(touch.occurred_at),
+        "source": touch.source,
+        "event_id": touch.event_id,
+        "type": touch.type,
+        "channel": touch.channel,
+        "actor": {"kind": actor.kind, "id": actor.id} if actor else None,
+        "attributes": dict(touch.attributes),
+    }
+
+
+def _entered_after(folded: Folded) -> dict[int, list[Document]]:
+    """Stage entries, by the position of the touchpoint that they come after."""
+    found: dict[int, list[Document]] = {}
+    for entry in folded.entries:
+        track = folded.rules.tracks[entry["track"]]
+        timer = track.moves[entry["move"] - 1].timer if entry["move"] else None
+        line = {
+            "what": "stage",
+            "at": format_instant(int(entry["entered"])),
+            "track": track.name,
+            "stage": track.stages[entry["stage"]].name,
+            "timer": timer.kind if timer else None,
+        }
+        found.setdefault(int(folded.histories.positions[entry["after"]]), []).append(line)
+    return found

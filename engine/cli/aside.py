@@ -1,0 +1,72 @@
+"""`aside`: what was set aside, and trying it again."""
+
+from typing import Any
+
+import click
+
+from engine.cli import output
+from engine.cli.options import as_json, database
+from engine.cli.session import session
+
+
+@click.group("aside")
+def aside_command() -> None:
+    """What could not be accepted: kept sealed, with its reason and origin."""
+
+
+@aside_command.command("list")
+@database
+@click.option("--all", "everything", is_flag=True, help="Also what was accepted since.")
+@as_json
+def list_aside(db: str | None, everything: bool, as_json: bool) -> None:
+    """List what was set aside and still waits.
+
+    \b
+        $ leadledger aside list
+    """
+    with session(db) as opened:
+        items = opened.facts.aside(waiting=not everything)
+    if as_json:
+        output.emit_lines(_document(item) for item in items)
+        return
+    rows = (
+        (str(i.number), i.origin, str(i.line), i.reason, i.detail, i.outcome or "waiting")
+        for i in items
+    )
+    columns = ("number", "origin", "line", "reason", "detail", "outcome")
+    output.table(f"{len(items):,} set aside", columns, rows, left=len(columns))
+
+
+def _document(item: Any) -> dict[str, Any]:
+    return {
+        "origin": item.origin,
+        "line": item.line,
+        "reason": item.reason,
+        "detail": item.detail,
+    }
+
+
+@aside_command.command("retry")
+@database
+@as_json
+def retry_aside(db: str | None, as_json: bool) -> None:
+    """Send all that waits through the edge again; doing it twice changes nothing.
+
+    \b
+        $ leadledger aside retry
+    """
+    from engine import lifecycle
+    from engine.rowmap import remapper
+
+    with session(db) as opened:
+        done = lifecycle.retry_aside(
+            opened.facts, opened.edge, opened.workspace_key, remapper(opened.edge)
+        )
+    if as_json:
+        output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})
+    else:
+        waits = sum(done.set_aside.values())
+        click.echo(
+            f"{done.received:,} tried: {done.recorded:,} recorded, "
+            f"{done.duplicates:,} known already, {waits:,} still aside"
+        )

@@ -1,0 +1,131 @@
+"""`import`, `export`, `head` and `rebuild`: what goes in, what comes out, where things stand."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli import output
+from engine.cli.options import as_json, database, reading
+from engine.cli.progress import progress
+from engine.cli.session import session
+
+SET_ASIDE = 3  # exit code: refused in part, the rest is done
+BYTES_WORTH_SHOWING = 4 << 20
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--mapping",
+    metavar="FILE|NAME",
+    help="How rows become touchpoints; without it, lines are touchpoints in JSON.",
+)
+@database
+@as_json
+def import_command(file: Path, mapping: str | None, db: str | None, as_json: bool) -> None:
+    """Record the touchpoints of a file; again, it changes nothing.
+
+    An import that was stopped goes on where it stopped. What cannot be accepted is
+    set aside with its reason (exit code 3): see `leadledger aside list`.
+
+    \b
+        $ leadledger import touchpoints.jsonl
+        $ leadledger import deals.csv --mapping mappings/olist_deals.toml
+    """
+    from engine import importer, mapfile
+
+    rows = mapfile.load(mapping) if mapping else None
+    with session(db, create=True) as opened:
+        with progress(f"Importing {file.name}", BYTES_WORTH_SHOWING) as report:
+            done = importer.import_file(
+                opened.facts,
+                opened.edge,
+                file,
+                rows,
+                workspace_key=opened.workspace_key,
+                progress=report,
+            )
+    if as_json:
+        output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})
+    else:
+        reasons = "".join(f", {n:,} {reason}" for reason, n in sorted(done.set_aside.items()))
+        click.echo(
+            f"{done.received:,} received: {done.recorded:,} recorded, "
+            f"{done.duplicates:,} known already, {sum(done.set_aside.values()):,} set aside{reasons}"
+        )
+    raise SystemExit(SET_ASIDE if done.set_aside else 0)
+
+
+@click.command("head")
+@database
+@as_json
+def head_command(db: str | None, as_json: bool) -> None:
+    """Print the position of the last recorded touchpoint."""
+    with session(db) as opened:
+        position = opened.facts.head()
+    if as_json:
+        output.emit({"head": position})
+    else:
+        click.echo(position)
+
+
+@click.command("rebuild")
+@database
+@as_json
+def rebuild_command(db: str | None, as_json: bool) -> None:
+    """Derive all read models anew, from nothing but the facts; readers see the old until then."""
+    from engine.projections import runner
+
+    with session(db) as opened, progress("Deriving leads") as report:
+        facts = opened.facts
+        generation = runner.rebuild(
+            facts, opened.models, opened.rules_in_force, facts.clock(), report
+        )
+        leads = len(facts.all_leads())
+    if as_json:
+        output.emit({"generation": generation.number, "leads": leads})
+    else:
+        click.echo(f"generation {generation.number}: {leads:,} leads derived")
+
+
+@click.group("export")
+def export_command() -> None:
+    """States and funnels, one JSON object a line."""
+
+
+@export_command.command("states")
+@reading
+def export_states(**where: Any) -> None:
+    """Print every lead's state, ordered by the first touchpoint.
+
+    \b
+        $ leadledger export states --as-of 2026-03-01T00:00:00+07:00
+    """
+    from engine.states import state_documents
+
+    with session(where["db"]) as opened:
+        output.emit_lines(state_documents(_folded(opened, where)))
+
+
+@export_command.command("funnel")
+@click.argument("name")
+@reading
+def export_funnel(name: str, **where: Any) -> None:
+    """Print a line per lead (with `every`: per attempt) that entered a funnel."""
+    from engine.errors import UnknownName
+    from engine.states import funnel_documents
+
+    with session(where["db"]) as opened:
+        names = [funnel.name for funnel in opened.rules(where["rules"]).funnels]
+        if name not in names:
+            raise UnknownName("funnel", name, names)
+        output.emit_lines(funnel_documents(_folded(opened, where), name))
+
+
+def _folded(opened: Any, where: dict[str, Any]) -> Any:
+    from engine.folding import fold
+
+    rules = opened.rules(where["rules"])
+    as_of = opened.facts.clock() if where["as_of"] is None else where["as_of"]
+    return fold(opened.facts.histories(), rules, as_of)

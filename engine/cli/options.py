@@ -1,0 +1,89 @@
+"""Options that commands share, and the types of their values."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Instant(click.ParamType):
+    """RFC 3339 with an offset, or integer microseconds since 1970 UTC."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Microseconds, UTC."""
+        from engine.errors import BadInstant
+        from engine.instants import parse_instant
+
+        if isinstance(value, int):
+            return value
+        if value.isascii() and value.removeprefix("-").isdigit():
+            return int(value)
+        try:
+            return parse_instant(value)
+        except BadInstant as error:
+            self.fail(f"{error}; write it as 2026-03-01T08:00:00+07:00 or …Z", param, ctx)
+
+
+def database(command: Command) -> Command:
+    """`--db`: which database."""
+    return click.option(
+        "--db",
+        metavar="URL",
+        help="The database: sqlite:///FILE or a path. [env: LEADLEDGER_DATABASE_URL]",
+    )(command)
+
+
+def as_json(command: Command) -> Command:
+    """`--json`: for machines."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="One JSON document on standard output."
+    )(command)
+
+
+def reading(command: Command) -> Command:
+    """What every command that reads state takes."""
+    rules = click.option(
+        "--rules",
+        metavar="FILE|NAME|ID",
+        envvar="LEADLEDGER_RULES",
+        help="Judge by these rules: a file, a shipped rule set, or a published id.",
+    )
+    as_of = click.option(
+        "--as-of", type=Instant(), help="The state at this instant, past or future; default: now."
+    )
+    return database(rules(as_of(command)))
+
+
+def breakdown(command: Command) -> Command:
+    """`--by`, once or twice, and how many values of each."""
+    by = click.option(
+        "--by",
+        multiple=True,
+        metavar="DIMENSION",
+        help="Break down by source, channel, owner, month, campaign.NAME or attributes.NAME; "
+        "twice for both together.",
+    )
+    top = click.option(
+        "--top",
+        type=click.IntRange(min=1),
+        default=50,
+        show_default=True,
+        help="Values of each dimension shown; the rest is (other).",
+    )
+    return by(top(command))
+
+
+def language(command: Command) -> Command:
+    """`--lang`: of labels."""
+    return click.option(
+        "--lang",
+        type=click.Choice(("en", "vi", "th")),
+        default="en",
+        envvar="LEADLEDGER_LANG",
+        show_default=True,
+        help="The language of labels in tables.",
+    )(command)

@@ -1,0 +1,231 @@
+"""`pipeline`, `funnel` and `leads`: the read models as tables, bars and JSON."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from engine.cli import output
+from engine.cli.options import as_json, breakdown, language, reading
+from engine.cli.session import session
+
+Document = dict[str, Any]
+
+
+@click.command("pipeline")
+@reading
+@breakdown
+@language
+@as_json
+def pipeline_command(by: tuple[str, ...], top: int, lang: str, as_json: bool, **where: Any) -> None:
+    """Who stands where: count, value, age, win rate and time to won by stage.
+
+    \b
+        $ leadledger pipeline --by owner
+    """
+    from engine.reports import pipeline
+    from engine.reports.breakdown import By
+
+    by_what = By(by, top)
+    with session(where["db"]) as opened:
+        frames = opened.frames(where["rules"], where["as_of"], pipeline.NEEDS)
+        document = pipeline.report(frames, by_what)
+    if as_json:
+        output.emit(document)
+    else:
+        draw_pipeline(document, by, lang)
+
+
+def draw_pipeline(document: Document, by: tuple[str, ...], lang: str) -> None:
+    """A table per track, and one per breakdown."""
+    for track in document["tracks"]:
+        name = output.words(track["label"], track["track"], lang)
+        output.table(
+            f"{name} · {output.count(document['leads'])} leads as of {document['as_of']}",
+            ("stage", "", "leads", "value", "weighted", "median age", "win rate", "time to won"),
+            _stages(track, lang),
+            left=2,
+        )
+        if by:
+            output.table(f"{name} by {' and '.join(by)}", *_outcomes(track, by))
+
+
+def _stages(track: Document, lang: str) -> Iterator[tuple[str, ...]]:
+    most = max((stage["count"] for stage in track["stages"]), default=0)
+    for stage in track["stages"]:
+        yield (
+            output.words(stage["label"], stage["stage"], lang),
+            output.bar(stage["count"], most),
+            output.count(stage["count"]),
+            output.money(stage["value"]),
+            output.money(stage["weighted"]),
+            output.days(stage["age"]["median_us"]),
+            output.percent(stage["win_rate"]),
+            output.days(stage["time_to_won"]["median_us"]),
+        )
+
+
+def _outcomes(
+    track: Document, by: tuple[str, ...]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]], int]:
+    rows = [
+        (
+            *(bucket["by"][dimension] for dimension in by),
+            output.count(sum(stage["count"] for stage in bucket["stages"])),
+            output.count(bucket["won"]),
+            output.count(bucket["lost"]),
+            output.percent(bucket["win_rate"]),
+            output.days(bucket["time_to_won"]["median_us"]),
+        )
+        for bucket in track["buckets"]
+    ]
+    return (*by, "leads", "won", "lost", "win rate", "median time to won"), rows, len(by)
+
+
+@click.command("funnel")
+@click.argument("name", required=False)
+@reading
+@breakdown
+@language
+@click.option("--leads", "step", type=click.IntRange(min=1), help="List the leads behind a step.")
+@click.option(
+    "--bar",
+    type=click.Choice(("reached", "immature", "dropped", "excluded")),
+    default="reached",
+    show_default=True,
+    help="With --leads: which bar of the step.",
+)
+@as_json
+def funnel_command(
+    name: str | None,
+    by: tuple[str, ...],
+    top: int,
+    lang: str,
+    step: int | None,
+    bar: str,
+    as_json: bool,
+    **where: Any,
+) -> None:
+    """How far leads get, step by step; without a NAME: which funnels there are.
+
+    \b
+        $ leadledger funnel first_touch_to_won --by channel
+        $ leadledger funnel first_touch_to_won --leads 2 --bar dropped
+    """
+    with session(where["db"]) as opened:
+        if name is None:
+            _list_funnels(opened.rules(where["rules"]), lang, as_json)
+            return
+        document = _funnel(opened, name, (by, top, step, bar), where)
+    if as_json:
+        output.emit(document)
+    elif step is not None:
+        for lead in document:
+            click.echo(f"{lead['lead']}  {lead['entered']}")
+    else:
+        draw_funnel(document, by, lang)
+
+
+def _funnel(opened: Any, name: str, asked: tuple[Any, ...], where: Document) -> Any:
+    from engine.reports import funnel
+    from engine.reports.breakdown import By
+
+    by, top, step, bar = asked
+    by_what = By(by, top)
+    frames = opened.frames(where["rules"], where["as_of"], funnel.NEEDS)
+    if step is None:
+        return funnel.report(frames, name, by_what)
+    return funnel.behind(frames, name, funnel.Bar(bar, step))
+
+
+def _list_funnels(rules: Any, lang: str, as_json: bool) -> None:
+    if as_json:
+        output.emit([funnel.name for funnel in rules.funnels])
+        return
+    for funnel in rules.funnels:
+        click.echo(f"{funnel.name}  {output.words(funnel.label, '', lang)}")
+
+
+def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
+    """A bar per step, and a table per breakdown."""
+    name = output.words(document["label"], document["funnel"], lang)
+    took = document["convert"]
+    output.table(
+        f"{name} · {document['counts']} as of {document['as_of']}",
+        ("step", "", "reached", "of first", "of previous", "not yet", "dropped", "matured"),
+        (
+            (
+                f"{step['step']}. {output.words(step['label'], step['name'], lang)}",
+                output.bar(step["reached"], document["entered"]),
+                output.count(step["reached"]),
+                output.percent(step["rate_first"]),
+                output.percent(step["rate_previous"]),
+                output.count(step["immature"]),
+                output.count(step["dropped"]),
+                output.percent(step["matured_rate"]),
+            )
+            for step in document["steps"]
+        ),
+        left=2,
+    )
+    click.echo(
+        f"  converted: {output.count(took['n'])}, median {output.days(took['median_us'])}, "
+        f"90 % within {output.days(took['p90_us'])} · excluded: {document['excluded']:,}"
+    )
+    if by:
+        steps = [f"{step['step']}" for step in document["steps"]]
+        rows = (
+            (
+                *(bucket["by"][dimension] for dimension in by),
+                *(output.count(step["reached"]) for step in bucket["steps"]),
+                output.percent(bucket["steps"][-1]["rate_first"]),
+                output.days(bucket["convert"]["median_us"]),
+            )
+            for bucket in document["buckets"]
+        )
+        output.table("", (*by, *steps, "rate", "median time"), rows, left=len(by))
+
+
+@click.command("leads")
+@reading
+@click.option("--stage", metavar="TRACK.STAGE", help="Only those in this stage.")
+@click.option("--owner", help="Only those of this owner.")
+@click.option("--segment", help="Only those in this segment.")
+@click.option("--search", metavar="ID", help="Only those whose id or first or last event id fits.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@as_json
+def leads_command(limit: int, as_json: bool, **where: Any) -> None:
+    """List leads, the last heard of first.
+
+    \b
+        $ leadledger leads --stage sales.quote --segment hot_and_idle
+    """
+    from engine.reports import leads
+
+    names = ("stage", "owner", "segment", "search")
+    filters = leads.Filters(**{name: where[name] for name in names})
+    with session(where["db"]) as opened:
+        frames = opened.frames(where["rules"], where["as_of"], leads.NEEDS)
+        document = leads.report(frames, filters, limit)
+    if as_json:
+        output.emit(document)
+        return
+    output.table(
+        f"{document['count']:,} leads as of {document['as_of']}",
+        ("lead", "stages", "owner", "last touch", "touches", "value", "scores"),
+        (_lead_row(lead) for lead in document["leads"]),
+        left=4,
+    )
+
+
+def _lead_row(lead: Document) -> tuple[str, ...]:
+    value = lead["value"]
+    return (
+        lead["lead"],
+        " ".join(stage for stage in lead["stages"].values() if stage),
+        lead["owner"] or "–",
+        lead["last_at"][:16].replace("T", " "),
+        output.count(lead["touchpoints"]),
+        output.money({value["currency"]: value["minor"]} if value else None),
+        " ".join(f"{points / 1e6:.1f}" for points in lead["scores"].values()),
+    )

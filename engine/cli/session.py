@@ -1,0 +1,118 @@
+"""What a command works with: settings, the stores and the rules, opened when first asked for."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.settings import Settings
+
+if TYPE_CHECKING:
+    from engine.edge import Edge
+    from engine.privacy import WorkspaceKey
+    from engine.projections.database import Models
+    from engine.projections.projection import Frames, Projection
+    from engine.ruleset import RuleSet
+    from engine.store.facts import Facts
+
+DEFAULT_RULES = "default"
+
+
+class Session:
+    """One run of a command over one database."""
+
+    def __init__(self, db: str | None = None, *, create: bool = False) -> None:
+        self.settings = Settings.load(os.environ, db)
+        self._create = create
+        self._opened: list[Facts | Models] = []
+
+    @cached_property
+    def facts(self) -> "Facts":
+        """The facts."""
+        from engine.store.facts import Facts
+
+        facts = Facts.open(self.settings.database_url, create=self._create)
+        self._opened.append(facts)
+        return facts
+
+    @cached_property
+    def models(self) -> "Models":
+        """The read models."""
+        from engine.projections.database import Models
+
+        models = Models.open(self.facts.models_path)
+        self._opened.append(models)
+        return models
+
+    @cached_property
+    def workspace_key(self) -> "WorkspaceKey":
+        """The key that wraps data keys."""
+        from engine.privacy import WorkspaceKey
+
+        return WorkspaceKey(self.settings.workspace_key)
+
+    @cached_property
+    def edge(self) -> "Edge":
+        """Where touchpoints come in."""
+        from engine.edge import Edge
+        from engine.privacy import IdentifierKey
+
+        key = IdentifierKey(self.settings.identifier_key)
+        return Edge(key, self.facts.keyring(self.workspace_key), self.settings.phone_region)
+
+    def rules(self, named: str | None) -> "RuleSet":
+        """The rule set that a file, a shipped name or a published id means; else those in force."""
+        from engine.rulefile import load, parse, shipped
+
+        if named is None:
+            return self.rules_in_force
+        if named in shipped():
+            return load(shipped()[named])
+        if not Path(named).exists() and len(named) == 64:
+            return parse(self.facts.written_rules(named).toml, named)
+        return load(named)
+
+    @cached_property
+    def rules_in_force(self) -> "RuleSet":
+        """What the rule book says now; the shipped default where nothing was published."""
+        from engine.rulefile import load, parse, shipped
+
+        now = self.facts.clock()
+        book = [entry for entry in self.facts.rule_book() if (entry.effective_at or 0) <= now]
+        if not book:
+            return load(shipped()[DEFAULT_RULES])
+        return parse(self.facts.written_rules(book[-1].rules_id).toml, book[-1].rules_id)
+
+    def frames(
+        self, rules: str | None, as_of: int | None, needs: "tuple[Projection, ...]"
+    ) -> "Frames":
+        """The read models that a command asks for."""
+        from engine import reading
+        from engine.cli.progress import progress
+
+        question = reading.Question(
+            in_force=self.rules_in_force,
+            now=self.facts.clock(),
+            rules=self.rules(rules) if rules else None,
+            as_of=as_of,
+            needs=needs,
+        )
+        with progress("Deriving leads") as report:
+            return reading.frames(self.facts, self.models, question, report)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for store in reversed(self._opened):
+            store.close()
+
+
+@contextmanager
+def session(db: str | None = None, *, create: bool = False) -> Iterator[Session]:
+    """A session that is closed at the end."""
+    opened = Session(db, create=create)
+    try:
+        yield opened
+    finally:
+        opened.close()

@@ -1,0 +1,201 @@
+"""Recording: what came is stored, known already, or set aside, and nothing is lost between.
+
+The set of recorded touchpoints is all that a lead's state depends on, so
+recording a delivery again, in whatever batches, changes nothing.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from engine.edge import Edge, Row
+from engine.errors import Refused
+from engine.privacy import WorkspaceKey
+from engine.store import aside, ledger
+from engine.store.append import append, contents_of
+from engine.store.aside import Aside
+from engine.store.facts import Facts
+from engine.store.ledger import Intake
+from engine.touchpoint import Arrival, Encoded
+
+RETRY_BATCH = 500
+
+RECORDED, DUPLICATE, SET_ASIDE = "recorded", "duplicate", "set_aside"
+_REUSED = ("id_reused", "this source and event_id are recorded with other content")
+
+Remap = Callable[[bytes], list[Row]]  # the rows of a delivery of a mapped file; may raise Refused
+
+
+class Progress(NamedTuple):
+    """How far an import has come, kept together with what it recorded."""
+
+    key: str
+    state: str  # JSON
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of deliveries: received = recorded + duplicates + all set aside."""
+
+    received: int = 0
+    recorded: int = 0
+    duplicates: int = 0
+    set_aside: Counter[str] = field(default_factory=Counter)  # by reason
+
+
+def record(
+    facts: Facts,
+    arrivals: Sequence[Arrival],
+    *,
+    workspace_key: WorkspaceKey,
+    progress: Progress | None = None,
+) -> Recorded:
+    """Store a batch in one transaction: all of it or, on any error, nothing.
+
+    What was set aside does not use up its id; delivered again from the same
+    place, it is a duplicate of itself.
+
+    Raises:
+        StoreFull, StoreLocked, StoreReadOnly, StoreCorrupt: See there.
+    """
+    with facts.transaction() as connection:
+        now = facts.clock()
+        verdicts, fresh, refused = _sift(connection, arrivals)
+        _append(facts, connection, fresh, now)
+        for index, why in refused:
+            kept = aside.set_aside(connection, arrivals[index], why, now, workspace_key)
+            verdicts[index] = SET_ASIDE if kept else DUPLICATE
+        _count(connection, arrivals, verdicts)
+        if progress is not None:
+            ledger.keep_import_state(connection, progress.key, progress.state)
+    reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
+    return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons)
+
+
+def retry_aside(
+    facts: Facts, edge: Edge, workspace_key: WorkspaceKey, remap: Remap | None = None
+) -> Recorded:
+    """Send everything that waits aside through the edge again; what passes is recorded.
+
+    An item passes whole, with all touchpoints that it stands for, or stays. Rows
+    of mapped files need `remap`, without which they stay.
+
+    Returns:
+        What became of the items; what stays is `set_aside`, by its first reason.
+    """
+    totals: Counter[str] = Counter()
+    stayed: Counter[str] = Counter()
+    waiting = facts.aside(waiting=True)
+    for start in range(0, len(waiting), RETRY_BATCH):
+        items = waiting[start : start + RETRY_BATCH]
+        driven = _drive(items, edge, workspace_key, remap, facts.clock())
+        with facts.transaction() as connection:
+            for item, arrivals in zip(items, driven, strict=True):
+                outcome = _settle(facts, connection, item, arrivals)
+                totals[outcome] += 1
+                if outcome == SET_ASIDE:
+                    stayed[item.reason] += 1
+    return Recorded(len(waiting), totals[RECORDED], totals[DUPLICATE], stayed)
+
+
+def _sift(
+    connection: sqlite3.Connection, arrivals: Sequence[Arrival]
+) -> tuple[list[str], list[Encoded], list[tuple[int, tuple[str, str]]]]:
+    """A verdict each, what is new, and what is refused: its index, reason and detail."""
+    ids = [_id(arrival.encoded) for arrival in arrivals if arrival.encoded]
+    contents = contents_of(connection, ids)
+    verdicts: list[str] = []
+    fresh: list[Encoded] = []
+    refused: list[tuple[int, tuple[str, str]]] = []
+    for index, arrival in enumerate(arrivals):
+        verdict, why = DUPLICATE, _REUSED
+        if arrival.encoded is None:
+            verdict, why = SET_ASIDE, (arrival.reason or "undecodable", arrival.detail)
+        else:
+            content = arrival.encoded.touchpoint.content
+            known = contents.get(key := _id(arrival.encoded))
+            if known is None:
+                verdict, contents[key] = RECORDED, content
+                fresh.append(arrival.encoded)
+            elif known != content:
+                verdict = SET_ASIDE
+        if verdict == SET_ASIDE:
+            refused.append((index, why))
+        verdicts.append(verdict)
+    return verdicts, fresh, refused
+
+
+def _id(encoded: Encoded) -> tuple[str, str]:
+    return encoded.touchpoint.source, encoded.touchpoint.event_id
+
+
+def _append(
+    facts: Facts, connection: sqlite3.Connection, fresh: Sequence[Encoded], now: int
+) -> None:
+    if fresh:
+        first, last = append(connection, facts.dictionary, fresh)
+        ledger.stamp(connection, first, last, now)
+
+
+def _count(
+    connection: sqlite3.Connection, arrivals: Sequence[Arrival], verdicts: Sequence[str]
+) -> None:
+    """Add a batch to what came, by origin."""
+    origins = [arrival.origin for arrival in arrivals]
+    became = Counter(zip(origins, verdicts, strict=True))
+    dropped: Counter[str] = Counter()
+    for arrival in arrivals:
+        if arrival.dropped:
+            dropped[arrival.origin] += arrival.dropped
+    for origin, received in Counter(origins).items():
+        recorded, duplicates, kept = (
+            became[origin, verdict] for verdict in (RECORDED, DUPLICATE, SET_ASIDE)
+        )
+        more = Intake(received, recorded, duplicates, kept, dropped[origin])
+        ledger.add_intake(connection, origin, more)
+
+
+def _drive(
+    items: Sequence[Aside],
+    edge: Edge,
+    workspace_key: WorkspaceKey,
+    remap: Remap | None,
+    now: int,
+) -> list[list[Arrival]]:
+    """What the edge now makes of each item; nothing where its rows cannot be made."""
+    rows = [_rows(item, workspace_key, remap) for item in items]
+    accepted = iter(edge.accept([row for some in rows for row in some], now))
+    return [list(islice(accepted, len(some))) for some in rows]
+
+
+def _rows(item: Aside, workspace_key: WorkspaceKey, remap: Remap | None) -> list[Row]:
+    data = item.data(workspace_key)
+    if item.form == "touchpoint":
+        return [Row(origin=item.origin, line=item.line, data=data)]
+    try:
+        return remap(data) if remap else []
+    except Refused:
+        return []
+
+
+def _settle(
+    facts: Facts, connection: sqlite3.Connection, item: Aside, arrivals: Sequence[Arrival]
+) -> str:
+    """Record what an item stands for, if all of it passes; returns what became of the item."""
+    now = facts.clock()
+    if not aside.waits(connection, item.number):  # another process was quicker
+        return DUPLICATE
+    _, fresh, refused = _sift(connection, arrivals)
+    if refused or not arrivals:
+        aside.mark(connection, item.number, now, None)
+        return SET_ASIDE
+    _append(facts, connection, fresh, now)
+    outcome = RECORDED if fresh else DUPLICATE
+    aside.mark(connection, item.number, now, outcome)
+    known = len(arrivals) - len(fresh)
+    change = Intake(len(arrivals) - 1, len(fresh), known, -1, sum(a.dropped for a in arrivals))
+    ledger.add_intake(connection, item.origin, change)
+    return outcome
