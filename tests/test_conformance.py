@@ -41,7 +41,9 @@ def without_lead(documents):
     return [{key: value for key, value in d.items() if key != "lead"} for d in documents]
 
 
-@pytest.mark.parametrize("path", [p for p in sorted(CASES.glob("*.json")) if handled(p)], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in sorted(CASES.glob("*.json")) if handled(p)], ids=lambda p: p.stem
+)
 def test_a_conformance_case_folds_to_exactly_what_it_says(path, run, tmp_path):
     case = json.loads(path.read_text())
     rules, file = tmp_path / "rules.toml", tmp_path / "touchpoints.jsonl"
@@ -50,7 +52,10 @@ def test_a_conformance_case_folds_to_exactly_what_it_says(path, run, tmp_path):
 
     run("import", str(file), expect=None)
 
-    aside = [{"line": item["line"], "reason": item["reason"]} for item in lines(run("aside", "list", "--json"))]
+    aside = [
+        {"line": item["line"], "reason": item["reason"]}
+        for item in lines(run("aside", "list", "--json"))
+    ]
     assert aside == case["aside"]
     for read in case["reads"]:
         where = ("--as-of", read["as_of"], "--rules", str(rules))

@@ -1,5 +1,6 @@
 """Mappings: what they say, what is wrong with them, and what they make of a row."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -363,3 +364,11 @@ def test_a_mapping_has_another_id_as_soon_as_it_says_something_else():
     one, other = (mapfile.parse(HEAD + TOUCH + more) for more in ("", 'deal = "1"\n'))
     assert one.id != other.id
     assert one.id == mapfile.parse("# a remark\n" + HEAD + TOUCH).id
+
+
+MANUAL = Path(__file__).parents[1] / "docs" / "mappings.md"
+
+
+@pytest.mark.parametrize("example", MANUAL.read_text(encoding="utf-8").split("```toml\n")[1:])
+def test_every_mapping_of_the_manual_is_without_fault(example: str):
+    assert mapfile.parse(example.split("```")[0]).outlines

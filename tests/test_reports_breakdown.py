@@ -57,6 +57,16 @@ def test_two_dimensions_are_cut_apart():
     ]
 
 
+def test_an_attribute_may_be_called_anything():
+    frame = leads(["a", "b"], first_values=[json.dumps({'attributes.a"b.c ü': "x"}), "{}"])
+    assert sizes(frame, By(('attributes.a"b.c ü',))) == [("x", 1), ("(none)", 1)]
+
+
+def test_nobody_falls_into_no_bucket():
+    frame = leads(["a"], first_values=["{}"])[:0]
+    assert sizes(frame, By(("attributes.x", "month"))) == []
+
+
 def test_a_month_is_one_of_the_zone():
     frame = leads(["a"], first_at=[parse_instant("2026-02-28T18:00:00Z")])
     assert sizes(frame, By(("month",)), "Asia/Bangkok") == [("2026-03", 1)]

@@ -1,5 +1,6 @@
 """The runner: what is stored is what a rebuild gives, and only what is due is derived."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -228,6 +229,19 @@ def test_an_error_on_the_way_changes_nothing(shop, monkeypatch):
     with pytest.raises(RuntimeError):
         shop.keep_up(2 * DAY)
     assert shop.stored() == before
+
+
+def test_two_runners_at_once_take_turns(shop, derived):
+    shop.record(*(about(number, 0) for number in range(20)))
+    beside = Models.open(shop.facts.models_path)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(bring_up_to_date, shop.facts, models, SMALL, DAY)
+            for models in (shop.models, beside)
+        ]
+    assert [run.result().number for run in runs] == [1, 1]
+    assert derived == [list(range(1, 21))]
+    beside.close()
 
 
 def test_progress_tells_how_many_leads_are_done(shop):

@@ -97,14 +97,7 @@ def _outcomes(
 )
 @as_json
 def funnel_command(
-    name: str | None,
-    by: tuple[str, ...],
-    top: int,
-    lang: str,
-    step: int | None,
-    bar: str,
-    as_json: bool,
-    **where: Any,
+    name: str | None, step: int | None, lang: str, as_json: bool, **where: Any
 ) -> None:
     """How far leads get, step by step; without a NAME: which funnels there are.
 
@@ -116,26 +109,25 @@ def funnel_command(
         if name is None:
             _list_funnels(opened.rules(where["rules"]), lang, as_json)
             return
-        document = _funnel(opened, name, (by, top, step, bar), where)
+        document = _funnel(opened, name, step, where)
     if as_json:
         output.emit(document)
     elif step is not None:
         for lead in document:
             click.echo(f"{lead['lead']}  {lead['entered']}")
     else:
-        draw_funnel(document, by, lang)
+        draw_funnel(document, where["by"], lang)
 
 
-def _funnel(opened: Any, name: str, asked: tuple[Any, ...], where: Document) -> Any:
+def _funnel(opened: Any, name: str, step: int | None, where: Document) -> Any:
     from engine.reports import funnel
     from engine.reports.breakdown import By
 
-    by, top, step, bar = asked
-    by_what = By(by, top)
+    by_what = By(where["by"], where["top"])
     frames = opened.frames(where["rules"], where["as_of"], funnel.NEEDS)
     if step is None:
         return funnel.report(frames, name, by_what)
-    return funnel.behind(frames, name, funnel.Bar(bar, step))
+    return funnel.behind(frames, name, funnel.Bar(where["bar"], step))
 
 
 def _list_funnels(rules: Any, lang: str, as_json: bool) -> None:

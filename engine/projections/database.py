@@ -26,6 +26,7 @@ from sqlalchemy.sql import quoted_name
 from engine.errors import NotAStore, ReadModelsDamaged, StoreCorrupt, StoreVersion
 from engine.projections.columns import schema
 from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
+from engine.store.faults import files_told_clearly
 from engine.store.sqlite import Database, Format
 
 DERIVED_BY = 1  # raised whenever fold or projections come to give other rows: old ones are refilled
@@ -108,21 +109,32 @@ class Models:
     @contextmanager
     def sole_runner(self) -> Iterator[None]:
         """Wait until no other process derives rows, and keep others from it meanwhile."""
-        with Path(f"{self._database.path}.runner").open("w") as file:
+        path = Path(f"{self._database.path}.runner")
+        with files_told_clearly(path):
+            file = path.open("w")
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that writes; undone on any error."""
-        with self._database.transaction() as connection:
+        with self._told_clearly(), self._database.transaction() as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that reads; it sees one state of everything."""
-        with self._database.snapshot() as connection:
+        with self._told_clearly(), self._database.snapshot() as connection:
             yield connection
+
+    @contextmanager
+    def _told_clearly(self) -> Iterator[None]:
+        """Say of a damaged file that nothing is lost with it."""
+        try:
+            yield
+        except StoreCorrupt as error:
+            raise ReadModelsDamaged(self._database.path) from error
 
 
 def live_generation(connection: Connection) -> Generation | None:

@@ -9,6 +9,7 @@ from engine.folded import MAX_SCORES, MAX_TRACKS, Folded
 from engine.projections.columns import NUMBER, event_ids, picked, rows_of, texts
 from engine.projections.first_values import first_values
 from engine.ruleset import RuleSet
+from engine.tables import bits
 
 STAGES = tuple(f"stage_{track + 1}" for track in range(MAX_TRACKS))
 SINCE = tuple(f"since_{track + 1}" for track in range(MAX_TRACKS))
@@ -83,7 +84,7 @@ def _standing(folded: Folded, states: NDArray[np.void]) -> dict[str, pl.Series]:
         "value_minor": pl.Series(states["value_minor"]).set(pl.Series(currency == 0), None),
         "value_currency": texts(strings, currency),
         "anomalies": pl.Series(states["anomalies"]),
-        "seen": pl.Series(states["seen"]),
+        "seen": pl.Series(states["seen"] & bits(range(len(folded.rules.signals)))),
     }
 
 

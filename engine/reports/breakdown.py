@@ -52,7 +52,7 @@ def buckets(of: pl.Series, leads: pl.DataFrame, by: By, zone: str) -> list[Bucke
     """
     if not by.dimensions:
         return []
-    chosen = leads.filter(pl.col("lead").is_in(of.unique().to_list()))
+    chosen = leads.join(of.unique().to_frame("lead"), on="lead", how="semi")
     ranks = {
         dimension: _ranked(_values(chosen, dimension, zone), by.top) for dimension in by.dimensions
     }

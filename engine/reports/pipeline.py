@@ -120,7 +120,10 @@ def _value(cases: Cases, which: Flags) -> dict[str, int]:
 
 
 def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
-    """Value times the chance to win it, in whole minor units; null where nobody said the chance."""
+    """Value times the chance to win it, in whole minor units; null where no chance is given.
+
+    Unless it is, what is won counts in full and what is lost not at all.
+    """
     chance = stage.probability
     if chance is None:
         chance = {"won": 1.0, "lost": 0.0}.get(stage.kind)

@@ -74,7 +74,7 @@ class BulkApplicationRecorder(SQLiteApplicationRecorder):
         c.execute("SELECT ifnull(max(rowid), 0) FROM stored_events")
         first = c.fetchone()[0] + 1
         c.executemany(_INSERT, map(_row, count(first), stored_events))
-        return range(first, first + len(stored_events))
+        return list(range(first, first + len(stored_events)))
 
 
 class BulkProcessRecorder(SQLiteProcessRecorder, BulkApplicationRecorder):  # type: ignore[misc]

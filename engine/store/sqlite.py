@@ -124,17 +124,25 @@ class Database:
     def _create(self) -> None:
         with files_told_clearly(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            if not self.path.exists():
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        if self._has_tables():  # whatever it is, it is not ours to fill
+            return
         with self._mutex, told_clearly(self.path), self._locked():
-            connection = self._writing()
-            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            if self._has_tables():
                 return
+            connection = self._writing()
             connection.execute("BEGIN IMMEDIATE")
             for statement in self._form.statements:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {self._form.application_id}")
             connection.execute(f"PRAGMA user_version = {self._form.version}")
             connection.execute("COMMIT")
+
+    def _has_tables(self) -> bool:
+        with told_clearly(self.path):
+            schema = self.reader().execute("SELECT count(*) FROM sqlite_schema")
+            return bool(schema.fetchone()[0])
 
     def _writing(self) -> sqlite3.Connection:
         if self._writer is None:

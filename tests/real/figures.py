@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class Engine:
         """What a command prints on standard output; it must end well."""
         from engine.cli.main import cli
 
-        result = CliRunner().invoke(cli, command.split(" "), env=self.environment)
+        result = CliRunner().invoke(cli, shlex.split(command), env=self.environment)
         assert result.exit_code == 0, f"leadledger {command}: {result.output}{result.exception}"
         return result.stdout
 
@@ -56,6 +57,11 @@ class Engine:
         if command not in self.answers:
             self.answers[command] = json.loads(self.run(f"{command} --json"))
         return self.answers[command]
+
+
+def quoted(path: Path) -> str:
+    """A path as a word of a command."""
+    return shlex.quote(str(path))
 
 
 def data_set(name: str) -> Path:

@@ -17,11 +17,12 @@ from figures import (
     expectations,
     figure,
     left_over,
+    quoted,
     reached,
 )
 
 NUMBERS = expectations("clickstream_1999")
-NOW = f"--rules {HERE / 'clickstream.toml'} --as-of 1999-07-01T00:00:00Z"
+NOW = f"--rules {quoted(HERE / 'clickstream.toml')} --as-of 1999-07-01T00:00:00Z"
 SECOND_US = 1_000_000
 
 NO_PAGES = "leads are broken down by the first value of an attribute, not by all"
@@ -101,7 +102,7 @@ FIGURES = [
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder: Path = data_set("clickstream_1999")
     engine = Engine(tmp_path_factory.mktemp("clickstream"))
-    engine.run(f"import {folder / 'clickstream.csv'} --mapping clickstream")
+    engine.run(f"import {quoted(folder / 'clickstream.csv')} --mapping clickstream")
     return engine
 
 

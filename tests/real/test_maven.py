@@ -16,12 +16,13 @@ from figures import (
     expectations,
     figure,
     left_over,
+    quoted,
     reached,
 )
 
 NUMBERS = expectations("maven_crm")
-RULES = f"--rules {HERE / 'maven.toml'}"
-LIST_PRICE = f"--rules {HERE / 'maven_list_price.toml'}"
+RULES = f"--rules {quoted(HERE / 'maven.toml')}"
+LIST_PRICE = f"--rules {quoted(HERE / 'maven_list_price.toml')}"
 NOW = f"pipeline {RULES} --as-of 2017-12-31T00:00:00Z"
 ENDS = {
     "2017Q1": ("2016-12-31", "2017-03-31"),
@@ -187,7 +188,7 @@ FIGURES = [
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder: Path = data_set("maven_crm")
     engine = Engine(tmp_path_factory.mktemp("maven"))
-    engine.run(f"import {folder / 'sales_pipeline.csv'} --mapping maven_pipeline")
+    engine.run(f"import {quoted(folder / 'sales_pipeline.csv')} --mapping maven_pipeline")
     return engine
 
 

@@ -17,12 +17,13 @@ from figures import (
     expectations,
     figure,
     left_over,
+    quoted,
     reached,
     top,
 )
 
 NUMBERS = expectations("olist_funnel")
-NOW = f"--rules {HERE / 'olist.toml'} --as-of 2018-11-14T18:04:19Z"
+NOW = f"--rules {quoted(HERE / 'olist.toml')} --as-of 2018-11-14T18:04:19Z"
 CLOSED = f"funnel closed {NOW}"
 TO_CLOSE = f"funnel to_close {NOW}"
 WITHIN = {days: f"funnel within_{days}d {NOW}" for days in (7, 14, 30, 60, 90, 180)}
@@ -146,8 +147,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder: Path = data_set("olist_funnel")
     engine = Engine(tmp_path_factory.mktemp("olist"))
     leads = folder / "olist_marketing_qualified_leads_dataset.csv"
-    engine.run(f"import {leads} --mapping olist_leads")
-    engine.run(f"import {folder / 'olist_closed_deals_dataset.csv'} --mapping olist_deals")
+    engine.run(f"import {quoted(leads)} --mapping olist_leads")
+    engine.run(f"import {quoted(folder / 'olist_closed_deals_dataset.csv')} --mapping olist_deals")
     return engine
 
 

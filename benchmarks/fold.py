@@ -1,0 +1,191 @@
+"""Folding: memory to memory and store to state, beside the stock library's decorated aggregate.
+
+    $ python -m benchmarks.fold --touchpoints 10000000
+
+The histories are those of the sample's busier leads, twenty touchpoints each on average,
+repeated; the rule set is the default one. The stock aggregate keeps the least that a lead
+could: a count, a score and a stage. It is timed on a part of the same events.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import numpy as np
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+
+from benchmarks.common import Figure, Stopwatch, rate, show
+from benchmarks.record import record
+from engine.fold import fold_all
+from engine.folding import fold
+from engine.history import Histories
+from engine.rulefile import load, shipped
+from engine.ruleset import RuleSet
+from engine.signals import folded_touches
+from engine.store.facts import Facts
+from engine.tables import tables_of
+from engine.warm import NOW, histories
+
+PER_LEAD = 20
+STOCK_LEADS = 1_000
+RUNS = 3
+
+
+class StockLead(Aggregate):
+    """A lead with decorated events, as the library's documentation has it."""
+
+    def __init__(self) -> None:
+        self.touchpoints = 0
+        self.points = 0
+        self.stage = "none"
+
+    @event("Recorded")
+    def record(self, type: str, channel: str, occurred_at: int) -> None:
+        """One more touchpoint."""
+        self.touchpoints += 1
+        self.points += 5 if type == "page_viewed" else 20
+        if self.points > 50:
+            self.stage = "mql"
+
+
+def many(touchpoints: int) -> Histories:
+    """The sample's busiest leads, so many that they have twenty touchpoints on average, repeated."""
+    all_leads = histories(2_400)
+    sizes = np.diff(all_leads.starts)
+    order = np.argsort(sizes)[::-1]
+    means = np.cumsum(sizes[order]) / np.arange(1, len(order) + 1)
+    chosen = np.sort(order[: int(np.searchsorted(-means, -PER_LEAD)) + 1])
+    rows = np.concatenate([np.arange(*all_leads.starts[lead : lead + 2]) for lead in chosen])
+    times = -(-touchpoints // len(rows))
+    sizes = np.tile(sizes[chosen], times)
+    rows = np.tile(rows, times)
+    return Histories(
+        leads=[all_leads.leads[lead] for lead in chosen] * times,
+        starts=np.append(0, np.cumsum(sizes)),
+        touches=all_leads.touches[rows],
+        positions=np.arange(len(rows)),
+        attributes=all_leads.attributes,
+        attribute_at=all_leads.attribute_at[rows],
+        event_ids=all_leads.event_ids,
+        event_id_at=all_leads.event_id_at[rows],
+        event_id_size=all_leads.event_id_size[rows],
+        strings=all_leads.strings,
+    )
+
+
+def in_memory(found: Histories, rules: RuleSet) -> tuple[float, float]:
+    """Seconds of the best of some runs: signals and fold together, and the fold alone."""
+    both, alone = [], []
+    for _ in range(RUNS):
+        watch, inner = Stopwatch(), Stopwatch()
+        with watch.running():
+            touches = folded_touches(found, rules)
+            with inner.running():
+                fold_all(found.starts, touches, tables_of(rules), NOW)
+        both.append(watch.cpu)
+        alone.append(inner.cpu)
+    return min(both), min(alone)
+
+
+def stock_in_memory() -> float:
+    """Seconds a touchpoint for the stock aggregate to evolve over events held in memory."""
+    leads = []
+    for _ in range(STOCK_LEADS):
+        lead = StockLead()
+        for number in range(PER_LEAD - 1):
+            lead.record("page_viewed", "email", number)
+        leads.append(list(lead.collect_events()))
+    best = []
+    for _ in range(RUNS):
+        watch = Stopwatch()
+        with watch.running():
+            for events in leads:
+                state = None
+                for happened in events:
+                    state = happened.mutate(state)
+        best.append(watch.cpu)
+    return min(best) / (STOCK_LEADS * PER_LEAD)
+
+
+def stock_from_store(folder: Path) -> float:
+    """Seconds a touchpoint for the stock library to load and evolve from its SQLite store."""
+    env = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(folder / "stock.db")}
+    application: Application[UUID] = Application(env=env)
+    ids = []
+    for _ in range(STOCK_LEADS):
+        lead = StockLead()
+        for number in range(PER_LEAD - 1):
+            lead.record("page_viewed", "email", number)
+        application.save(lead)
+        ids.append(lead.id)
+    watch = Stopwatch()
+    with watch.running():
+        for lead_id in ids:
+            application.repository.get(lead_id)
+    application.close()
+    return watch.cpu / (STOCK_LEADS * PER_LEAD)
+
+
+def from_store(folder: Path, rules: RuleSet, touchpoints: int) -> float:
+    """Seconds a touchpoint from our store to states, in chunks of 10,000 leads."""
+    path = folder / "ours.db"
+    record(path, touchpoints)
+    watch = Stopwatch()
+    with Facts.open(path) as facts:
+        for _ in range(2):  # the first run loads the compiled code
+            watch = Stopwatch()
+            with watch.running():
+                leads = facts.all_leads()
+                for start in range(0, len(leads), 10_000):
+                    found = facts.histories(leads[start : start + 10_000])
+                    touches = folded_touches(found, rules)
+                    fold_all(found.starts, touches, tables_of(rules), NOW)
+    return watch.cpu / touchpoints
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--touchpoints", type=int, default=10_000_000)
+    parser.add_argument("--stored", type=int, default=200_000, help="for store to state")
+    parser.add_argument("--rules", default="default")
+    asked = parser.parse_args()
+    rules = load(shipped()[asked.rules])
+    fold(histories(20), rules, NOW)  # loads the compiled code
+    found = many(asked.touchpoints)
+    count = len(found.touches)
+    both, alone = in_memory(found, rules)
+    stock = stock_in_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        stored = from_store(Path(folder), rules, asked.stored)
+        stock_stored = stock_from_store(Path(folder))
+    show(
+        f"fold: {count:,} touchpoints of {len(found.leads):,} leads, rule set {rules.name}",
+        [
+            Figure(
+                "memory to memory, signals and fold",
+                rate(count, both),
+                count / both / 1e6,
+                "M/s",
+                5,
+            ),
+            Figure("  of which the fold", rate(count, alone)),
+            Figure(
+                "stock aggregate in memory", rate(1, stock), stock / (both / count), "slower", 100
+            ),
+            Figure("store to state", rate(1, stored)),
+            Figure(
+                "stock library from its store",
+                rate(1, stock_stored),
+                stock_stored / stored,
+                "slower",
+                20,
+            ),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

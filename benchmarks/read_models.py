@@ -1,0 +1,117 @@
+"""Read models against recording, in one run: all leads new, then two touchpoints more for each.
+
+    $ python -m benchmarks.read_models --leads 10000
+
+Both times the leads that were touched are read, folded, derived and replaced in
+one transaction, in tables that are there already. Compiling comes first and is
+not timed, nor is making the touchpoints.
+"""
+
+import argparse
+import random
+import tempfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from benchmarks.common import Figure, Stopwatch, rate, show
+from engine import lifecycle
+from engine.codec import encode
+from engine.instants import DAY_US
+from engine.privacy import WorkspaceKey
+from engine.projections.database import Models
+from engine.projections.runner import bring_up_to_date
+from engine.rulefile import load, shipped
+from engine.ruleset import RuleSet
+from engine.store.facts import Facts
+from engine.touchpoint import Arrival, Campaign, Encoded, Identifier, Money, Touchpoint
+
+BATCH = 1000
+FIRST, MORE = 20, 2  # touchpoints a lead
+START = 1_760_000_000_000_000
+SPAN = 90 * DAY_US
+NOW = START + 2 * SPAN
+TYPES = (
+    *("page_viewed", "page_viewed", "page_viewed", "ad_clicked", "email_opened", "email_clicked"),
+    *("content_downloaded", "form_submitted", "call_connected", "price_asked", "proposal_sent"),
+    *("meeting_held", "email_replied", "opportunity_opened"),
+)
+ENDS = ("won", "lost", "page_viewed", "page_viewed")
+CHANNELS = ("organic_search", "paid_search", "email", "direct", "referral", "phone")
+WORKSPACE_KEY = WorkspaceKey(bytes(32))
+
+
+def touchpoints(leads: int, each: int, start: int, seed: int) -> Iterator[Touchpoint]:
+    """So many touchpoints of every lead, all leads mixed, by time."""
+    chance = random.Random(seed)
+    digests = [sha256(str(lead).encode()).hexdigest() for lead in range(leads)]
+    turns = [lead for lead in range(leads) for _ in range(each)]
+    chance.shuffle(turns)
+    left = dict.fromkeys(range(leads), each)
+    for number, lead in enumerate(turns):
+        left[lead] -= 1
+        at = start + number * SPAN // len(turns)
+        yield Touchpoint(
+            source="web",
+            event_id=f"{chance.getrandbits(64):016x}",
+            type=chance.choice(TYPES if left[lead] else ENDS),
+            occurred_at=at,
+            received_at=at + 250_000,
+            content=f"{chance.getrandbits(128):032x}",
+            identifiers=(Identifier("email", digests[lead]),),
+            channel=chance.choice(CHANNELS),
+            campaign=Campaign(source="google", medium="cpc", name=f"c-{lead % 50}"),
+            amount=Money(chance.randrange(10**9), "VND"),
+            attributes={"path": f"/page/{number % 300}", "seconds": number % 90},
+        )
+
+
+def record(facts: Facts, made: Iterator[Touchpoint]) -> Stopwatch:
+    """Record in batches of 1,000."""
+    watch = Stopwatch()
+    arrivals = [
+        Arrival(origin="benchmark", line=line, data=b"", encoded=Encoded(one, encode(one)))
+        for line, one in enumerate(made, 1)
+    ]
+    for start in range(0, len(arrivals), BATCH):
+        with watch.running():
+            lifecycle.record(facts, arrivals[start : start + BATCH], workspace_key=WORKSPACE_KEY)
+    return watch
+
+
+def derive(facts: Facts, models: Models, rules: RuleSet, now: int) -> Stopwatch:
+    """Bring the read models up to an instant."""
+    watch = Stopwatch()
+    with watch.running():
+        bring_up_to_date(facts, models, rules, now)
+    return watch
+
+
+def main() -> bool:
+    """Run both; returns whether the floors hold."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--leads", type=int, default=10_000)
+    parser.add_argument("--rules", default="default", help="a shipped rule set or a file")
+    given = parser.parse_args()
+    leads, rules = given.leads, load(shipped().get(given.rules, given.rules))
+    figures = []
+    with tempfile.TemporaryDirectory() as folder, Facts.open(Path(folder, "facts.db")) as facts:
+        models = Models.open(facts.models_path)
+        record(facts, touchpoints(leads=1, each=1, start=START, seed=1))
+        derive(facts, models, rules, NOW)
+        for each, start, floor in ((FIRST, START, 4.0), (MORE, START + SPAN, 1.0)):
+            count = each * leads
+            recorded = record(facts, touchpoints(leads, each, start, seed=each))
+            derived = derive(facts, models, rules, NOW)
+            ratio = recorded.wall / derived.wall
+            figures += [
+                Figure(f"recording {each} touchpoints a lead", rate(count, recorded.wall)),
+                Figure("  deriving and replacing", rate(count, derived.wall), ratio, "", floor),
+                Figure("  per lead", rate(leads, derived.wall)),
+            ]
+        models.close()
+    return show(f"Read models of {leads:,} leads", figures)
+
+
+if __name__ == "__main__":
+    raise SystemExit(0 if main() else 1)

@@ -1,0 +1,132 @@
+"""Deliveries for the tests of the store, and what a plain list makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from engine.codec import encode
+from engine.history import Histories
+from engine.lifecycle import Recorded, record
+from engine.privacy import WorkspaceKey
+from engine.store.facts import Facts
+from engine.touchpoint import NEVER_FOLDED, Arrival, Encoded, Identifier, Touchpoint
+
+WORKSPACE_KEY = WorkspaceKey(bytes(range(32)))
+NOW = 1_772_409_600_000_000  # 2026-03-02T00:00:00Z
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def who(*names: str) -> tuple[Identifier, ...]:
+    """Identifiers by a name like email:ann."""
+    return tuple(Identifier(name.split(":")[0], digest(name)) for name in names)
+
+
+def touch(event_id: str, *names: str, source: str = "web", **fields: Any) -> Touchpoint:
+    """A touchpoint; what it says besides its id makes up its content."""
+    given: dict[str, Any] = {"type": "page_viewed", "occurred_at": 0, **fields}
+    says = digest(repr((names, sorted(given.items()))))[:32]
+    who_it_is = who(*(names or ("email:ann",)))
+    if given["type"] in ("touchpoint_retracted", "ad_spend_reported"):
+        who_it_is = who(*names)
+    return Touchpoint(
+        source=source,
+        event_id=event_id,
+        received_at=NOW,
+        content=says,
+        identifiers=who_it_is,
+        **given,
+    )
+
+
+def retraction(event_id: str, of: str, source: str = "web") -> Touchpoint:
+    """A touchpoint that takes back another one."""
+    attributes = {"source": source, "event_id": of}
+    return touch(event_id, type="touchpoint_retracted", attributes=attributes)
+
+
+def arrival(touchpoint: Touchpoint, origin: str = "test", line: int = 1) -> Arrival:
+    encoded = Encoded(touchpoint, encode(touchpoint))
+    return Arrival(origin=origin, line=line, data=b"{}", encoded=encoded)
+
+
+def refused(data: bytes, reason: str = "undecodable", line: int = 1, **more: Any) -> Arrival:
+    return Arrival(origin="test", line=line, data=data, reason=reason, **more)
+
+
+def store(facts: Facts, *touchpoints: Touchpoint) -> Recorded:
+    """Record touchpoints in one batch."""
+    arrivals = [arrival(one, line=line) for line, one in enumerate(touchpoints, 1)]
+    return record(facts, arrivals, workspace_key=WORKSPACE_KEY)
+
+
+def told(histories: Histories) -> dict[str, list[tuple[int, str, str]]]:
+    """By lead: position, source and event id of its touchpoints, in their order."""
+    texts = histories.strings.texts(histories.touches["source"].tolist())
+    rows = [
+        (position, texts[index], histories.event_id(index))
+        for index, position in enumerate(histories.positions.tolist())
+    ]
+    starts = histories.starts.tolist()
+    return {
+        lead: rows[starts[index] : starts[index + 1]] for index, lead in enumerate(histories.leads)
+    }
+
+
+@dataclass
+class Ledger:
+    """The store of the semantics: a list. Position n is its n-th entry."""
+
+    kept: list[Touchpoint] = field(default_factory=list)
+
+    def take(self, touchpoint: Touchpoint) -> str:
+        """What becomes of a delivery."""
+        for known in self.kept:
+            if (known.source, known.event_id) == (touchpoint.source, touchpoint.event_id):
+                return "duplicate" if known.content == touchpoint.content else "id_reused"
+        self.kept.append(touchpoint)
+        return "recorded"
+
+    def histories(self, known_at: int) -> dict[str, list[tuple[int, str, str]]]:
+        """What `told` tells of the facts known at a position."""
+        known = list(enumerate(self.kept[:known_at], 1))
+        void = {
+            (one.attributes["source"], one.attributes["event_id"])
+            for _, one in known
+            if one.type == "touchpoint_retracted"
+        }
+        leads: dict[str, list[Any]] = {}
+        for position, one in known:
+            if one.type in NEVER_FOLDED:
+                continue
+            rows = leads.setdefault(one.stream.digest[:32], [])
+            if (one.source, one.event_id) not in void:
+                rows.append((_happening(one), (position, one.source, one.event_id)))
+        return {lead: [row for _, row in sorted(rows)] for lead, rows in leads.items()}
+
+    def touched(self, after: int, upto: int) -> set[str]:
+        """The leads that gained or lost a touchpoint in between, and those it happened to twice."""
+        before, then = self.histories(after), self.histories(upto)
+        return {lead for lead in then if before.get(lead, []) != then[lead]}
+
+
+def _happening(touchpoint: Touchpoint) -> tuple[int, int, bytes, bytes]:
+    strings = touchpoint.source.encode(), touchpoint.event_id.encode()
+    return touchpoint.occurred_at, touchpoint.sequence, *strings
+
+
+def shuffled(sequence: Sequence[Touchpoint], random: Any) -> list[Touchpoint]:
+    return random.sample(list(sequence), len(sequence))

@@ -1,0 +1,216 @@
+"""Recording: nothing is lost, nothing counts twice, and what was set aside can be tried again."""
+
+import json
+from collections import Counter
+from random import Random
+
+import pytest
+
+from engine import lifecycle
+from engine.edge import Edge, Row
+from engine.errors import Refused
+from engine.lifecycle import Progress, record, retry_aside
+from engine.privacy import IdentifierKey
+from engine.store import ledger
+from engine.store.facts import Facts
+from tests.storing import NOW, WORKSPACE_KEY, Clock, arrival, refused, store, told, touch
+
+MINUTE = 60_000_000
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def facts(tmp_path, clock):
+    with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def edge(facts):
+    return Edge(IdentifierKey(bytes(range(32))), facts.keyring(WORKSPACE_KEY))
+
+
+def keep(facts, *arrivals, **more):
+    return record(facts, arrivals, workspace_key=WORKSPACE_KEY, **more)
+
+
+def balance(facts):
+    """What came: received, recorded, duplicates, set aside; they must add up."""
+    counts = facts.intake()["test"]
+    assert counts.received == counts.recorded + counts.duplicates + counts.set_aside
+    return counts.recorded, counts.duplicates, counts.set_aside
+
+
+def incoming(event_id, at=NOW, **fields):
+    """A touchpoint as a tool sends it."""
+    who = [{"kind": "email", "value": "ann@example.com"}]
+    given = {"source": "web", "event_id": event_id, "type": "page_viewed", "occurred_at": at}
+    return json.dumps({**given, "identifiers": who, **fields}).encode()
+
+
+def through(edge, *data, at=NOW):
+    rows = [Row(origin="test", line=line, data=one) for line, one in enumerate(data, 1)]
+    return edge.accept(rows, at)
+
+
+def test_the_same_delivery_again_is_a_duplicate_in_the_batch_and_later(facts):
+    assert store(facts, touch("1"), touch("1"), touch("2")) == lifecycle.Recorded(3, 2, 1)
+    assert store(facts, touch("1")) == lifecycle.Recorded(1, 0, 1)
+    assert facts.head() == 2
+
+
+def test_an_id_with_other_content_is_set_aside_and_the_first_stays(facts):
+    recorded = store(facts, touch("1", deal="a"), touch("1", deal="b"), touch("1", deal="a"))
+    assert recorded == lifecycle.Recorded(3, 1, 1, Counter(id_reused=1))
+    assert store(facts, touch("1", deal="c")).set_aside == Counter(id_reused=1)
+    histories = facts.histories()
+    assert histories.strings.texts(histories.touches["deal"].tolist()) == ["a"]
+
+
+def test_the_same_event_id_of_another_source_is_another_touchpoint(facts):
+    assert store(facts, touch("1"), touch("1", source="crm")).recorded == 2
+
+
+def test_what_was_set_aside_does_not_use_up_its_id(facts, edge):
+    assert keep(facts, *through(edge, incoming("1", at=NOW + 6 * MINUTE))).set_aside
+    assert keep(facts, *through(edge, incoming("1"))).recorded == 1
+
+
+def test_what_was_set_aside_keeps_its_bytes_reason_origin_and_time(facts):
+    keep(facts, refused(b"\xff\x00 bytes", "undecodable", line=7, detail="no UTF-8"))
+    (item,) = facts.aside()
+    kept = (item.origin, item.line, item.reason, item.detail, item.at, item.outcome)
+    assert kept == ("test", 7, "undecodable", "no UTF-8", NOW, None)
+    assert item.data(WORKSPACE_KEY) == b"\xff\x00 bytes"
+
+
+def test_what_was_set_aside_lies_sealed(facts):
+    marker = b"MARKER-OF-A-PERSON"
+    keep(facts, refused(marker * 100), arrival(touch("1")))
+    store(facts, touch("1", deal="other"))
+    facts.close()
+    for path in facts.path.parent.iterdir():
+        assert marker not in path.read_bytes()
+
+
+def test_delivered_again_from_the_same_place_what_is_aside_is_a_duplicate(facts):
+    for _ in range(3):
+        keep(facts, refused(b"one", line=1), refused(b"two", line=2), refused(b"other", line=1))
+    assert [item.data(WORKSPACE_KEY) for item in facts.aside()] == [b"one", b"two", b"other"]
+    assert balance(facts) == (0, 6, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_received_is_recorded_and_duplicates_and_set_aside(seed, facts):
+    random = Random(seed)
+    for _ in range(20):
+        keep(
+            facts,
+            *(
+                random.choice(
+                    [
+                        arrival(touch(f"{random.randrange(30)}", deal=random.choice("ab"))),
+                        refused(b"%d" % random.randrange(30), line=random.randrange(5)),
+                    ]
+                )
+                for _ in range(random.randrange(12))
+            ),
+        )
+        if facts.intake():
+            recorded, _, set_aside = balance(facts)
+            assert (recorded, set_aside) == (facts.head(), len(facts.aside()))
+
+
+def test_a_batch_is_stored_whole_or_not_at_all(facts, monkeypatch):
+    def fail(*_):
+        raise OSError("the power went")
+
+    store(facts, touch("1", deal="known"))
+    monkeypatch.setattr(ledger, "add_intake", fail)
+    with pytest.raises(OSError, match="power"):
+        keep(facts, arrival(touch("2", deal="new", attributes={"a": "new"})), refused(b"x"))
+    monkeypatch.undo()
+    assert (facts.head(), list(facts.aside()), balance(facts)) == (1, [], (1, 0, 0))
+    assert facts.strings.ids(["new"]) == [0]
+    assert keep(facts, arrival(touch("2", attributes={"a": "newer"}))).recorded == 1
+    (rows,) = told(facts.histories()).values()
+    assert [row[2] for row in rows] == ["1", "2"]
+    attributes = facts.histories().attributes
+    assert facts.strings.texts(attributes["bits"].tolist()) == ["newer"]
+
+
+def test_how_far_an_import_came_is_kept_with_what_it_recorded(facts, monkeypatch):
+    assert facts.import_state("file") is None
+    keep(facts, arrival(touch("1")), progress=Progress("file", '{"line": 1}'))
+    keep(facts, progress=Progress("file", '{"line": 2}'))
+    assert facts.import_state("file") == '{"line": 2}'
+    monkeypatch.setattr(lifecycle, "_count", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        keep(facts, arrival(touch("2")), progress=Progress("file", '{"line": 3}'))
+    assert facts.import_state("file") == '{"line": 2}'
+
+
+def test_identifiers_left_out_as_placeholders_are_counted(facts, edge):
+    who = [{"kind": "email", "value": "info@example.com"}, {"kind": "user_id", "value": "7"}]
+    keep(facts, *through(edge, incoming("1", identifiers=who)))
+    assert facts.intake()["test"].dropped == 1
+
+
+def test_tried_again_what_passes_is_recorded_and_the_rest_stays(facts, edge, clock):
+    early, never = incoming("1", at=NOW + 6 * MINUTE), incoming("2", type="no_such_type")
+    keep(facts, *through(edge, early, never))
+    clock.now += 2 * MINUTE
+    assert retry_aside(facts, edge, WORKSPACE_KEY) == lifecycle.Recorded(
+        2, 1, 0, Counter(unknown_type=1)
+    )
+    assert [(item.reason, item.retried_at) for item in facts.aside()] == [
+        ("unknown_type", clock.now)
+    ]
+    assert [item.outcome for item in facts.aside(waiting=False)] == ["recorded", None]
+    assert balance(facts) == (1, 0, 1)
+
+
+def test_tried_twice_nothing_changes(facts, edge, clock):
+    keep(facts, *through(edge, incoming("1", at=NOW + 6 * MINUTE)))
+    clock.now += 2 * MINUTE
+    retry_aside(facts, edge, WORKSPACE_KEY)
+    before = (facts.head(), balance(facts), facts.aside(waiting=False))
+    assert retry_aside(facts, edge, WORKSPACE_KEY) == lifecycle.Recorded(0, 0, 0)
+    assert (facts.head(), balance(facts), facts.aside(waiting=False)) == before
+
+
+def test_tried_again_after_it_came_by_another_way_it_is_a_duplicate(facts, edge, clock):
+    data = incoming("1", at=NOW + 6 * MINUTE)
+    keep(facts, *through(edge, data))
+    clock.now += 2 * MINUTE
+    keep(facts, *through(edge, data, at=clock.now))
+    assert retry_aside(facts, edge, WORKSPACE_KEY).duplicates == 1
+    assert (facts.head(), balance(facts)) == (1, (1, 1, 0))
+
+
+def test_a_row_of_a_mapped_file_passes_whole_or_stays(facts, edge):
+    keep(facts, refused(b"two good", form="row", line=1), refused(b"one bad", form="row", line=2))
+
+    def remap(data):
+        kind = "no_such_type" if data == b"one bad" else "page_viewed"
+        rows = [incoming(f"{data}-1"), incoming(f"{data}-2", type=kind)]
+        return [Row(origin="test", line=1, data=data, value=json.loads(row)) for row in rows]
+
+    assert retry_aside(facts, edge, WORKSPACE_KEY).recorded == 0  # nobody can read it
+    assert retry_aside(facts, edge, WORKSPACE_KEY, remap).recorded == 1
+    assert facts.head() == 2
+    assert [item.line for item in facts.aside()] == [2]
+    assert balance(facts) == (2, 0, 1)
+
+
+def test_a_row_that_cannot_be_mapped_this_time_either_stays(facts, edge):
+    def remap(_):
+        raise Refused("not_canonical", "no")
+
+    keep(facts, refused(b"row", form="row"))
+    assert sum(retry_aside(facts, edge, WORKSPACE_KEY, remap).set_aside.values()) == 1
+    assert len(facts.aside()) == 1

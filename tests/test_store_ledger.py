@@ -1,0 +1,134 @@
+"""What the store keeps beside the touchpoints: keys, the rule book, who looked."""
+
+import pytest
+
+from engine.errors import UnknownRuleSet, WrongKey
+from engine.privacy import WorkspaceKey, new_key
+from engine.store.facts import Facts
+from engine.store.rulebook import WrittenRules
+from tests.storing import NOW, WORKSPACE_KEY, Clock, retraction, store, told, touch, who
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def facts(tmp_path, clock):
+    with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
+        yield opened
+
+
+def rules(name):
+    return WrittenRules(name * 64, name, f'name = "{name}"')
+
+
+def test_a_data_key_is_made_once_and_the_same_for_all_who_ask(facts):
+    keys = facts.keyring(WORKSPACE_KEY).keys(["a", "b", "a"])
+    assert sorted(keys) == ["a", "b"]
+    assert len(set(keys.values())) == 2
+    with Facts.open(facts.path) as other:
+        assert other.keyring(WORKSPACE_KEY).keys(["b", "a"]) == keys
+
+
+def test_two_who_make_the_same_key_at_once_get_one(facts):
+    one, two = facts.keyring(WORKSPACE_KEY), facts.keyring(WORKSPACE_KEY)
+    with Facts.open(facts.path) as other:
+        late = other.keyring(WORKSPACE_KEY)
+        with other.snapshot():
+            other.head()
+            keys = one.keys(["a"])
+            assert late.keys(["a"]) == keys
+    assert two.keys(["a"]) == keys
+
+
+def test_data_keys_are_stored_wrapped(facts):
+    keys = facts.keyring(WORKSPACE_KEY).keys([f"{number}" for number in range(50)])
+    facts.close()
+    stored = b"".join(path.read_bytes() for path in facts.path.parent.iterdir())
+    assert not any(key in stored for key in keys.values())
+
+
+def test_another_workspace_key_opens_no_data_key(facts):
+    facts.keyring(WORKSPACE_KEY).keys(["a"])
+    with pytest.raises(WrongKey):
+        facts.keyring(WorkspaceKey(new_key())).keys(["a"])
+
+
+def test_a_key_that_nobody_made_is_not_among_the_stored(facts):
+    assert facts.keyring(WORKSPACE_KEY).stored(["a"]) == {}
+
+
+def test_the_book_lists_publications_in_their_order(facts, clock):
+    facts.publish(rules("a"))
+    clock.now += 5
+    facts.publish(rules("b"), effective_at=7)
+    facts.publish(rules("a"), effective_at=9)
+    told_rules = [(entry.rules_id[0], entry.effective_at) for entry in facts.rule_book()]
+    assert told_rules == [("a", None), ("b", 7), ("a", 9)]
+    assert [entry.published_at for entry in facts.rule_book()] == [NOW, NOW + 5, NOW + 5]
+    assert facts.written_rules("b" * 64) == rules("b")
+
+
+def test_what_was_known_before_a_publication_is_known_without_it(facts, clock):
+    facts.publish(rules("a"))
+    store(facts, touch("1"))
+    before, instant = facts.head(), clock.now
+    clock.now += 10
+    facts.publish(rules("b"))
+    assert facts.recorded_upto(instant) == before  # though nothing else was recorded since
+    assert [entry.rules_id[0] for entry in facts.rule_book(before)] == ["a"]
+    assert [entry.rules_id[0] for entry in facts.rule_book(facts.head())] == ["a", "b"]
+    assert facts.rule_book(known_at=0) == []
+    store(facts, touch("2"))
+    assert [rows[0] for (rows, *_) in told(facts.histories()).values()] == [2]
+
+
+def test_a_rule_set_that_was_never_kept_is_not_found(facts):
+    with pytest.raises(UnknownRuleSet):
+        facts.written_rules("c" * 64)
+
+
+def test_who_looked_when_and_why_is_kept(facts, clock):
+    facts.log_access("mai", "lead-1", "asked for a copy")
+    clock.now += 1
+    facts.log_access("tom", "lead-2", "support")
+    seen = [(entry.at, entry.who, entry.lead, entry.reason) for entry in facts.accesses()]
+    assert seen == [
+        (NOW, "mai", "lead-1", "asked for a copy"),
+        (NOW + 1, "tom", "lead-2", "support"),
+    ]
+
+
+def evidence(facts):
+    with facts.snapshot() as connection:
+        return connection.execute(
+            "SELECT position, kind, digest, relation, void FROM evidence ORDER BY 1, 2"
+        ).fetchall()
+
+
+def test_evidence_is_kept_where_several_identifiers_meet_with_its_retraction(facts):
+    ann, cookie, bob = who("email:ann", "anonymous_id:c", "email:bob")
+    store(
+        facts,
+        touch("1", "email:ann"),
+        touch("2", "email:ann", "anonymous_id:c"),
+        touch("3", "email:ann", "email:bob", type="identity_linked"),
+        retraction("4", of="3"),
+        retraction("5", of="6"),
+    )
+    store(facts, touch("6", "email:ann", "anonymous_id:c"), retraction("7", of="6"))
+    both = [(cookie, 0), (ann, 0)]
+    assert evidence(facts) == [
+        *((2, one.kind, one.digest, relation, None) for one, relation in both),
+        *sorted((3, one.kind, one.digest, 1, 4) for one in (ann, bob)),
+        *((6, one.kind, one.digest, relation, 5) for one, relation in both),
+    ]
+
+
+def test_the_first_retraction_holds_and_retracting_it_changes_nothing(facts):
+    store(facts, touch("1"), retraction("2", of="1"), retraction("3", of="1"))
+    store(facts, retraction("4", of="2"))
+    (lead,) = facts.all_leads().tolist()
+    assert [(row.position, row.void) for row in facts.touchpoints_of(lead)] == [(1, 2)]
