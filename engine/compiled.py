@@ -31,6 +31,11 @@ def compiled(function: Function) -> Function:
     return cast(Function, compile_it(function))
 
 
+def code_folder() -> Path:
+    """Where machine code is kept between runs."""
+    return Path(vars(numba.config)["CACHE_DIR"])
+
+
 def _cache_folder() -> Path:
     """Where machine code of just these sources is kept; that of others is removed."""
     package = Path(__file__).parent

@@ -246,6 +246,18 @@ class WrongKey(EngineError):
         )
 
 
+class OtherKey(EngineError):
+    """A database was begun with another key than the one at hand."""
+
+    code = "other_key"
+
+    def __init__(self, path: object, name: str) -> None:
+        super().__init__(
+            f"{path} was begun with another {name}, and nothing in it fits this one; "
+            "give the engine the keys that it was set up with, or name another file by --db"
+        )
+
+
 class BadKey(EngineError):
     """A key that is not 32 bytes."""
 

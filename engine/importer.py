@@ -24,7 +24,7 @@ from engine.edge import Edge, Row
 from engine.mapping import RowMapping
 from engine.privacy import WorkspaceKey
 from engine.rowcheck import SAMPLE, check_encoding, check_heading, check_json_lines, check_paths
-from engine.rowfile import Lines, Place, RawRow, Stream, opened
+from engine.rowfile import Lines, Place, RawRow, Stream, opened, told
 from engine.rowmap import EqualRows, Mapper, Source, plan_of, stamp_of
 from engine.store import ledger
 from engine.store.facts import Facts
@@ -138,15 +138,16 @@ class Run:
 
     def begin(self) -> None:
         """Go to where the last import of this file ended; look at a file that is new."""
-        stored = self._facts.import_state(self._key)
-        if stored is not None:
-            known = msgspec.json.decode(stored, type=State)
-            self._state = _continued(known, self._state, self._source.path, self._stream)
+        path, stored = self._source.path, self._facts.import_state(self._key)
+        with told(path):
+            if stored is not None and path.is_file():
+                known = msgspec.json.decode(stored, type=State)
+                self._state = _continued(known, self._state, self._stream)
+                self._stream.seek(self._state.place.offset)
+            sample = self._stream.peek(SAMPLE)[:SAMPLE]
         self._begun_at = self._state.place.offset
-        if self._begun_at:
-            self._stream.seek(self._begun_at)
-        else:
-            self._look_at(self._stream.peek(SAMPLE)[:SAMPLE])
+        if self._begun_at == 0:
+            self._look_at(sample)
 
     def batches(self) -> Iterator[list[RawRow]]:
         """The rows that are left, in batches; the state goes along with them."""
@@ -254,15 +255,14 @@ class Run:
         self._set_aside += recorded.set_aside
 
 
-def _continued(known: State, now: State, path: Path, stream: Stream) -> State:
+def _continued(known: State, now: State, stream: Stream) -> State:
     """Where to go on: at the end of what was read, or, in a file that was rewritten, anew."""
     if known.plan != now.plan:
         return now
     if (known.size, known.mtime_ns) == (now.size, now.mtime_ns):
         return known
-    if path.is_file() and _only_grown(stream, known.place):
+    if _only_grown(stream, known.place):
         return replace(known, size=now.size, mtime_ns=now.mtime_ns, finished=False)
-    stream.seek(0)
     return now
 
 

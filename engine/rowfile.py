@@ -52,16 +52,27 @@ class _TooLong(Exception):
 
 
 @contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in reading a file is told by its name.
+
+    Raises:
+        FileUnreadable: It cannot be opened or read, or is packed and damaged.
+    """
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise FileUnreadable(path, error) from error
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[Stream]:
     """A file to read; one that is called .gz is unpacked on the way.
 
     Raises:
         FileUnreadable: It cannot be opened.
     """
-    try:
+    with told(path):
         stream: Stream = GzipFile(path) if path.suffix == ".gz" else path.open("rb")
-    except OSError as error:
-        raise FileUnreadable(path, error) from error
     with stream:
         yield stream
 
@@ -94,10 +105,8 @@ class Lines:
         return line
 
     def _read(self) -> bytes:
-        try:
+        with told(self._path):
             return self._stream.readline(MAX_RECORD)
-        except (OSError, EOFError, zlib.error) as error:  # the last two: a damaged .gz
-            raise FileUnreadable(self._path, error) from error
 
     def keep_first(self) -> None:
         """Give all lines back but the first one taken."""

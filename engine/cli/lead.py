@@ -109,7 +109,7 @@ def _draw(document: Document) -> None:
         ("segments", ", ".join(document["segments"]) or "–"),
         *((name, "; ".join(found)) for name, found in document.get("personal", {}).items()),
     ]
-    output.table("", ("", ""), facts, left=2)
+    output.table("", ("what", "is"), facts, left=2)
     rows = (
         (v["track"], v["stage"], _short(v["entered"]), _short(v["left"] or "–"), _cause(v["cause"]))
         for v in document["visits"]

@@ -8,7 +8,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[int]):
     """RFC 3339 with an offset, or integer microseconds since 1970 UTC."""
 
     name = "instant"

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-BAR = 24  # characters
+BAR = 18  # characters
 WIDTH = 120  # where the output is no terminal
 
 
@@ -37,7 +37,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
 
     drawn = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
-        drawn.add_column(Text(column), justify="left" if index < left else "right")
+        bars = BAR if not column else None
+        drawn.add_column(
+            Text(column), justify="left" if index < left else "right", min_width=bars, no_wrap=True
+        )
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     width = None if sys.stdout.isatty() else WIDTH
@@ -49,7 +52,7 @@ def bar(part: float, whole: float) -> str:
     eighths = round(8 * BAR * part / whole) if whole else 0
     if part and not eighths:
         eighths = 1
-    return "█" * (eighths // 8) + ("", *"▏▎▍▌▋▊▉")[eighths % 8]
+    return "█" * (eighths // 8) + "".join(["", *"▏▎▍▌▋▊▉"][eighths % 8])
 
 
 def percent(rate: float | None) -> str:
@@ -68,19 +71,27 @@ def count(figure: int | None) -> str:
 
 
 def money(amounts: dict[str, int] | None) -> str:
-    """Amounts by currency, in their major unit."""
-    if not amounts:
-        return "–"
-    return " + ".join(
-        f"{_major(minor, currency)} {currency}" for currency, minor in amounts.items()
+    """Amounts by currency, a line each, in the major unit and rounded for reading."""
+    some = {currency: minor for currency, minor in (amounts or {}).items() if minor}
+    return (
+        "\n".join(f"{_major(minor, currency)} {currency}" for currency, minor in some.items())
+        or "–"
     )
+
+
+def moment(instant: str) -> str:
+    """An instant of a document, to the minute."""
+    return f"{instant[:10]} {instant[11:16]} UTC"
 
 
 def _major(minor: int, currency: str) -> str:
     from engine.catalogue import currencies
 
-    digits = currencies()[currency]
-    return f"{minor / 10**digits:,.{digits}f}"
+    amount = minor / 10 ** currencies()[currency]
+    for size, unit in ((1e9, " B"), (1e6, " M"), (1e3, " k")):
+        if abs(amount) >= size:
+            return f"{amount / size:,.2f}{unit}"
+    return f"{amount:,.2f}"
 
 
 def words(label: dict[str, str], name: str, language: str) -> str:

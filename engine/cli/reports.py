@@ -41,7 +41,7 @@ def draw_pipeline(document: Document, by: tuple[str, ...], lang: str) -> None:
     for track in document["tracks"]:
         name = output.words(track["label"], track["track"], lang)
         output.table(
-            f"{name} · {output.count(document['leads'])} leads as of {document['as_of']}",
+            f"{name} · {output.count(document['leads'])} leads as of {output.moment(document['as_of'])}",
             ("stage", "", "leads", "value", "weighted", "median age", "win rate", "time to won"),
             _stages(track, lang),
             left=2,
@@ -143,7 +143,7 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
     name = output.words(document["label"], document["funnel"], lang)
     took = document["convert"]
     output.table(
-        f"{name} · {document['counts']} as of {document['as_of']}",
+        f"{name} · {document['counts']} as of {output.moment(document['as_of'])}",
         ("step", "", "reached", "of first", "of previous", "not yet", "dropped", "matured"),
         (
             (
@@ -175,7 +175,7 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
             )
             for bucket in document["buckets"]
         )
-        output.table("", (*by, *steps, "rate", "median time"), rows, left=len(by))
+        output.table(" ", (*by, *steps, "rate", "median time"), rows, left=len(by))
 
 
 @click.command("leads")
@@ -203,7 +203,7 @@ def leads_command(limit: int, as_json: bool, **where: Any) -> None:
         output.emit(document)
         return
     output.table(
-        f"{document['count']:,} leads as of {document['as_of']}",
+        f"{document['count']:,} leads as of {output.moment(document['as_of'])}",
         ("lead", "stages", "owner", "last touch", "touches", "value", "scores"),
         (_lead_row(lead) for lead in document["leads"]),
         left=4,

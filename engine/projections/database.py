@@ -45,7 +45,7 @@ generations = Table(
     Column("anchor", String, nullable=False, comment="digest of the event at the checkpoint"),
 )
 _DIALECT = sqlite.dialect(paramstyle="qmark")
-_FORMAT = Format(
+FORMAT = Format(
     application_id=0x4C65_5264,
     version=1,
     statements=(str(CreateTable(generations).compile(dialect=_DIALECT)),),
@@ -92,7 +92,7 @@ class Models:
             StoreReadOnly, StoreFull, StoreLocked: See there.
         """
         try:
-            return cls(Database(path, _FORMAT, create=True))
+            return cls(Database(path, FORMAT, create=True))
         except (StoreCorrupt, NotAStore, StoreVersion) as error:
             raise ReadModelsDamaged(path) from error
 

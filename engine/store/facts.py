@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from engine.errors import UnknownStore
 from engine.history import Histories
 from engine.identity import originator_of
-from engine.privacy import WorkspaceKey
+from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.store import aside, ledger, reading, rulebook
 from engine.store.aside import Aside
 from engine.store.dictionary import Dictionary, StoredStrings
-from engine.store.keys import StoredKeys
+from engine.store.keys import StoredKeys, check_marks
 from engine.store.ledger import Access, Intake
 from engine.store.reading import StoredTouchpoint
 from engine.store.recorder import last_position
@@ -75,7 +75,7 @@ class Facts:
     @property
     def models_path(self) -> Path:
         """Where their read models lie."""
-        return self.path.with_name(f"{self.path.stem}.models.db")
+        return models_beside(self.path)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -140,6 +140,17 @@ class Facts:
         with self.snapshot() as connection:
             return reading.touchpoints_of(connection, lead, known_at)
 
+    def check_keys(self, identifier_key: IdentifierKey, workspace_key: WorkspaceKey) -> None:
+        """Make sure that these are the keys that the facts were begun with; keep whose they are.
+
+        Under another identifier key the same person would be somebody else.
+
+        Raises:
+            OtherKey: One of them is another.
+        """
+        marks = {"identifier key": identifier_key.mark, "workspace key": workspace_key.mark}
+        check_marks(self._database, marks)
+
     def keyring(self, workspace_key: WorkspaceKey) -> StoredKeys:
         """The data keys, opened with the workspace key."""
         return StoredKeys(self._database, workspace_key)
@@ -195,6 +206,11 @@ class Facts:
         with self.snapshot() as connection:
             rows = connection.execute("PRAGMA quick_check(10)").fetchall()
         return [row[0] for row in rows if row[0] != "ok"]
+
+
+def models_beside(path: Path) -> Path:
+    """The file of the read models of a facts file."""
+    return path.with_name(f"{path.stem}.models.db")
 
 
 def file_of(url: str | Path) -> Path:

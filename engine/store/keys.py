@@ -1,10 +1,11 @@
-"""Data keys, kept wrapped by the workspace key."""
+"""Data keys, kept wrapped by the workspace key; and by which keys the facts were begun."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from engine.errors import OtherKey
 from engine.privacy import WorkspaceKey, new_key
 from engine.store.sqlite import Database
 
@@ -58,6 +59,29 @@ class StoredKeys:
         opened = {key_id: unwrap(key_id, key) for key_id, key in wrapped.items()}
         self._keys.update(opened)
         return opened
+
+
+def key_marks(connection: sqlite3.Connection) -> dict[str, str]:
+    """The marks of the keys that the facts were begun with, by the name of the key."""
+    return dict(connection.execute("SELECT name, mark FROM key_marks").fetchall())
+
+
+def check_marks(database: Database, marks: Mapping[str, str]) -> None:
+    """Compare the marks of keys with those kept; keep those that are the first of their name.
+
+    Raises:
+        OtherKey: The facts were begun with another key.
+    """
+    with database.snapshot() as connection:
+        kept = key_marks(connection)
+    if not marks.keys() <= kept.keys():
+        with database.transaction() as connection:
+            insert = "INSERT OR IGNORE INTO key_marks VALUES (?, ?)"
+            connection.executemany(insert, marks.items())
+            kept = key_marks(connection)
+    for name, mark in marks.items():
+        if kept[name] != mark:
+            raise OtherKey(database.path, name)
 
 
 def _select(connection: sqlite3.Connection, key_ids: Sequence[str]) -> dict[str, bytes]:

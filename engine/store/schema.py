@@ -68,6 +68,10 @@ CREATE TABLE data_keys (
     key_id TEXT PRIMARY KEY,
     wrapped BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE key_marks (
+    name TEXT PRIMARY KEY, -- identifier key, workspace key
+    mark TEXT NOT NULL -- tells the key from others without giving it away
+) WITHOUT ROWID;
 CREATE TABLE aside (
     number INTEGER PRIMARY KEY,
     reason TEXT NOT NULL,

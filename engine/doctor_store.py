@@ -1,0 +1,306 @@
+"""What can be wrong inside the files of the facts and of the read models.
+
+Each check says what it found in order, or raises `Wrong`.
+"""
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from engine.codec import HEADER_BYTES, MARKER, schema_fingerprint
+from engine.errors import EngineError, WrongKey
+from engine.instants import MINUTE_US, format_instant
+from engine.privacy import Alone, IdentifierKey, WorkspaceKey, unseal_alone
+from engine.projections.database import DERIVED_BY, live_generation
+from engine.projections.projection import PROJECTIONS
+from engine.rulefile import load, parse, shipped
+from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
+from engine.store import ledger, rulebook
+from engine.store.facts import system_clock
+from engine.store.faults import check_format
+from engine.store.keys import key_marks
+from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
+from engine.store.recorder import last_position
+from engine.store.sqlite import Format
+
+DEFAULT_RULES = "default"
+CLOCK_OFF_US = 5 * MINUTE_US
+FAR_BEHIND = 100_000  # positions
+SAMPLES = 20
+BACKUP = "put back a backup, or import the touchpoints again into a new database"
+_COUNTS = """
+SELECT ifnull(sum(received), 0), ifnull(sum(duplicates), 0), ifnull(sum(recorded), 0),
+    (SELECT count(*) FROM ids), (SELECT count(*) FROM touchpoints),
+    (SELECT count(*) FROM stored_events WHERE topic = ?),
+    ifnull(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)
+FROM intake
+"""
+_HEADERS = """
+SELECT topic, substr(state, 1, ?), count(*), min(rowid) FROM stored_events GROUP BY 1, 2 ORDER BY 4
+"""
+
+
+class Wrong(Exception):
+    """Something is wrong; `fix` is what to do."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.fix = fix
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where everything lies, and the environment that says so."""
+
+    environ: Mapping[str, str] = dataclasses.field(repr=False)
+    db: str | None
+    facts: Path
+    models: Path
+    key_file: Path | None
+
+    def settings(self) -> Settings:
+        """The settings, keys included; only for a database that is there, else keys are made."""
+        return Settings.load(self.environ, self.db)
+
+
+@contextmanager
+def looking(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads one state of a file and leaves nothing beside it.
+
+    Without a log nobody has the file open, and SQLite need not make one to read it.
+    """
+    log = Path(f"{path}-wal")
+    alone = not (log.exists() and log.stat().st_size)
+    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
+def whole(path: Path, connection: sqlite3.Connection, form: Format) -> str:
+    """The format, every table and index, and every page.
+
+    Raises:
+        Wrong: It was written in part only, or is damaged.
+        NotAStore, StoreVersion: See there.
+    """
+    if not path.stat().st_size:
+        raise Wrong(
+            f"{path} is empty: making it was interrupted",
+            "run the command that made it again, such as leadledger import FILE: it is completed",
+        )
+    check_format(connection, path, form.application_id, form.version)
+    missing = _schema_of(form) - _schema(connection)
+    if missing:
+        names = ", ".join(sorted(name for name, _ in missing))
+        raise Wrong(f"{path} is half-written: missing or other than it should be: {names}", BACKUP)
+    found = [row[0] for row in connection.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+    if found:
+        raise Wrong(f"{path} is damaged: {'; '.join(found)}", BACKUP)
+    return f"{path}: {path.stat().st_size:,} bytes in format {form.version}, every page sound"
+
+
+def _schema_of(form: Format) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in form.statements:
+            connection.execute(statement)
+        return _schema(connection)
+
+
+def _schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+
+
+def keys_fit(place: Place, connection: sqlite3.Connection) -> str:
+    """The keys at hand are those that the database was begun with."""
+    try:
+        settings = place.settings()
+    except EngineError:
+        raise Wrong("not looked at without keys", "mend what is said of the keys first") from None
+    workspace_key = WorkspaceKey(settings.workspace_key)
+    marks = {
+        "identifier key": (IdentifierKey(settings.identifier_key).mark, IDENTIFIER_KEY),
+        "workspace key": (workspace_key.mark, WORKSPACE_KEY),
+    }
+    kept = key_marks(connection)
+    for name, (mark, variable) in marks.items():
+        if kept.get(name, mark) != mark:
+            raise Wrong(
+                f"{place.facts} was begun with another {name}", _key_fix(place, name, variable)
+            )
+    try:
+        opened = _open_samples(connection, workspace_key)
+    except WrongKey:
+        raise Wrong(
+            f"sealed data in {place.facts} does not open with the workspace key",
+            _key_fix(place, "workspace key", WORKSPACE_KEY),
+        ) from None
+    return f"both keys are those it was begun with; {opened} sealed samples opened"
+
+
+def _key_fix(place: Place, name: str, variable: str) -> str:
+    if place.environ.get(variable):
+        there = place.key_file is not None and place.key_file.exists()
+        other = f", or unset it, so that {place.key_file} is read" if there else ""
+        return f"set {variable} to the {name} that it was begun with{other}"
+    return f"put back {place.key_file} as it was, or set {variable} to the first {name}"
+
+
+def _open_samples(connection: sqlite3.Connection, workspace_key: WorkspaceKey) -> int:
+    """Open some data keys, and what was set aside last: so many there are."""
+    some = f"LIMIT {SAMPLES}"
+    keys = connection.execute(f"SELECT key_id, wrapped FROM data_keys {some}").fetchall()
+    for key_id, wrapped in keys:
+        workspace_key.unwrap(key_id, wrapped)
+    kept = "SELECT wrapped_key, nonce, ciphertext FROM aside ORDER BY number DESC"
+    items = connection.execute(f"{kept} {some}").fetchall()
+    for item in items:
+        unseal_alone(Alone(*item), workspace_key)
+    return len(keys) + len(items)
+
+
+def clock(_: Place, connection: sqlite3.Connection) -> str:
+    """Nothing was recorded in the future."""
+    now = system_clock()
+    newest = connection.execute("SELECT max(recorded_at) FROM recordings").fetchone()[0]
+    if newest is not None and newest > now + CLOCK_OFF_US:
+        raise Wrong(
+            f"it is {format_instant(now)} by this machine's clock, and the newest touchpoint "
+            f"was recorded {(newest - now) / MINUTE_US:,.0f} minutes later than that",
+            "set the clock right, for instance by timedatectl set-ntp true; if it is right now, "
+            "it was ahead then: until it has caught up, touchpoints are recorded as of that time",
+        )
+    return f"{format_instant(now)}, after everything recorded"
+
+
+def events(_: Place, connection: sqlite3.Connection) -> str:
+    """Every stored event can be read."""
+    known = bytes.fromhex(schema_fingerprint())
+    total = 0
+    for topic, header, count, first in connection.execute(_HEADERS, (HEADER_BYTES,)):
+        total += count
+        if topic not in (TOUCHPOINT_RECORDED, RULES_PUBLISHED):
+            raise Wrong(
+                f"{count:,} stored events, the first at position {first}, have the unknown "
+                f"topic {topic!r}",
+                "use the version of leadledger that wrote them",
+            )
+        if topic == TOUCHPOINT_RECORDED and header != MARKER + known:
+            raise Wrong(
+                f"{count:,} stored touchpoints, the first at position {first}, are written with "
+                f"the unknown schema {header[len(MARKER) :].hex()} (known: {known.hex()})",
+                "put back schemas/touchpoint.avsc as it was released, "
+                "or use the version of leadledger that wrote them",
+            )
+    return f"{total:,} events, all of a known schema"
+
+
+def rule_book(place: Place, connection: sqlite3.Connection) -> str:
+    """Every rule set that the book names is kept, and still means the same."""
+    entries = rulebook.rule_book(connection, last_position(connection))
+    named = place.environ.get("LEADLEDGER_RULES", "")
+    ids = {entry.rules_id: f"entry {entry.number} of the rule book" for entry in entries}
+    if _is_published_id(named):
+        ids.setdefault(named, "LEADLEDGER_RULES")
+    for rules_id, where in ids.items():
+        try:
+            written = rulebook.written_rules(connection, rules_id)
+            rules = parse(written.toml, f"the rule set {written.name}")
+        except EngineError as error:
+            what = str(error).partition("; ")[0]
+            raise Wrong(
+                f"{where} names a rule set that cannot be used: {what}",
+                f"put back a backup of {place.facts}, or use the version that published it",
+            ) from None
+        if rules.id != rules_id:
+            raise Wrong(
+                f"{where} names the rule set {written.name}, which now reads as another one, as "
+                "when a calendar of holidays has changed",
+                "use the version of leadledger that published it, or publish the rules again",
+            )
+    return f"{len(entries):,} entries" if entries else f"empty: {DEFAULT_RULES} is in force"
+
+
+def chosen_rules(place: Place) -> str:
+    """What LEADLEDGER_RULES names is there and sound."""
+    named = place.environ.get("LEADLEDGER_RULES")
+    if not named:
+        return "LEADLEDGER_RULES is not set: the rules in force are asked"
+    if _is_published_id(named):
+        return "LEADLEDGER_RULES names a published id"
+    known = shipped()
+    try:
+        return f"LEADLEDGER_RULES names {load(known.get(named, Path(named))).name}"
+    except EngineError as error:
+        what = str(error).partition("; ")[0]
+        raise Wrong(
+            f"LEADLEDGER_RULES: {what}",
+            f"unset LEADLEDGER_RULES, or name a sound file or one of {', '.join(known)}",
+        ) from None
+
+
+def _is_published_id(named: str) -> bool:
+    return len(named) == 64 and named not in shipped() and not Path(named).exists()
+
+
+def conservation(_: Place, connection: sqlite3.Connection) -> str:
+    """Received = recorded + duplicates + set aside, and what was recorded is there."""
+    for origin, came in ledger.intake(connection).items():
+        if came.received != came.recorded + came.duplicates + came.set_aside:
+            raise Wrong(
+                f"of {came.received:,} received from {origin}, {came.recorded:,} were recorded, "
+                f"{came.duplicates:,} known and {came.set_aside:,} set aside: some are lost",
+                BACKUP,
+            )
+    received, duplicates, *stored = connection.execute(_COUNTS, (TOUCHPOINT_RECORDED,)).fetchone()
+    recorded, ids, packed, events, set_aside, waiting = stored
+    if not recorded == ids == packed == events:
+        raise Wrong(
+            f"{recorded:,} touchpoints were recorded, but there are {ids:,} ids, {packed:,} packed "
+            f"rows and {events:,} events",
+            BACKUP,
+        )
+    if set_aside != waiting:
+        raise Wrong(f"{set_aside:,} were set aside, but there are {waiting:,}", BACKUP)
+    return (
+        f"{received:,} received = {recorded:,} recorded + {duplicates:,} duplicates "
+        f"+ {set_aside:,} set aside"
+    )
+
+
+def stand(place: Place, facts: sqlite3.Connection, models: sqlite3.Connection) -> str:
+    """The read models stand where the facts are, or little behind."""
+    live = live_generation(models)
+    if live is None:
+        return "nothing derived yet; the first command that reads does"
+    head, now = last_position(facts), system_clock()
+    if live.checkpoint > head:
+        behind = f"at position {live.checkpoint:,}, beyond the last one, {head:,}"
+    elif head - live.checkpoint > FAR_BEHIND:
+        behind = f"at position {live.checkpoint:,}, far behind {head:,}"
+    elif live.settled_to > now + CLOCK_OFF_US:
+        behind = f"at {format_instant(live.settled_to)}, which is yet to come"
+    elif live.derived_by != DERIVED_BY:
+        behind = f"as version {live.derived_by} derives rows, not {DERIVED_BY}"
+    elif live.rules_id != (in_force := _rules_in_force(facts, now)):
+        behind = f"under the rules {live.rules_id[:12]}…, while {in_force[:12]}… are in force"
+    elif missing := _missing_tables(live.number, models):
+        behind = f"without the tables {', '.join(missing)}"
+    else:
+        return f"at position {live.checkpoint:,} of {head:,}, {format_instant(live.settled_to)}"
+    raise Wrong(f"the read models stand {behind}", f"run leadledger rebuild --db {place.facts}")
+
+
+def _rules_in_force(facts: sqlite3.Connection, now: int) -> str:
+    book = rulebook.rule_book(facts, last_position(facts))
+    begun = [entry.rules_id for entry in book if (entry.effective_at or 0) <= now]
+    return begun[-1] if begun else load(shipped()[DEFAULT_RULES]).id
+
+
+def _missing_tables(generation: int, models: sqlite3.Connection) -> list[str]:
+    there = {name for name, _ in _schema(models)}
+    wanted = (f"{projection.name}_{generation}" for projection in PROJECTIONS)
+    return [name for name in wanted if name not in there]
