@@ -2,8 +2,9 @@
 
     $ python -m benchmarks.record --touchpoints 200000
 
-Leads come in sessions of a few touchpoints, leads and event ids are random, so
-that the trees on disk are written all over. Making the touchpoints is not timed.
+Leads come in sessions of a few touchpoints, in random order; two sessions in
+three are of a source with random ids, one of a source that counts. Making the
+touchpoints is not timed.
 """
 
 import argparse
@@ -47,13 +48,13 @@ def touchpoints(count: int, seed: int = 3) -> Iterator[Touchpoint]:
     """Canonical touchpoints of count / 20 leads, in sessions, by time."""
     chance = random.Random(seed)
     leads = [_lead(number) for number in range(max(1, count // PER_LEAD))]
-    who = leads[0]
+    who, source = leads[0], "web"
     for number in range(count):
         if number % PER_SESSION == 0:
-            who = chance.choice(leads)
+            who, source = chance.choice(leads), chance.choice(("web", "web", "crm"))
         yield Touchpoint(
-            source="web",
-            event_id=f"{chance.getrandbits(64):016x}",
+            source=source,
+            event_id=f"{chance.getrandbits(64):016x}" if source == "web" else f"{number:09d}",
             type=chance.choice(TYPES),
             occurred_at=START + number * 1_000_000,
             received_at=START + number * 1_000_000 + 250_000,

@@ -138,7 +138,10 @@ def keys_fit(place: Place, connection: sqlite3.Connection) -> str:
             f"sealed data in {place.facts} does not open with the workspace key",
             _key_fix(place, "workspace key", WORKSPACE_KEY),
         ) from None
-    return f"both keys are those it was begun with; {opened} sealed samples opened"
+    told = f"sealed samples opened: {opened}"
+    if kept.keys() != marks.keys():
+        return f"{told}; which keys it was begun with was never kept"
+    return f"both keys are those it was begun with; {told}"
 
 
 def _key_fix(place: Place, name: str, variable: str) -> str:

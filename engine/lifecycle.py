@@ -17,6 +17,7 @@ from engine.privacy import WorkspaceKey
 from engine.store import aside, ledger
 from engine.store.append import append, contents_of
 from engine.store.aside import Aside
+from engine.store.bulk import without_collecting
 from engine.store.facts import Facts
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded
@@ -61,7 +62,7 @@ def record(
     Raises:
         StoreFull, StoreLocked, StoreReadOnly, StoreCorrupt: See there.
     """
-    with facts.transaction() as connection:
+    with without_collecting(), facts.transaction() as connection:
         now = facts.clock()
         verdicts, fresh, refused = _sift(connection, arrivals)
         _append(facts, connection, fresh, now)
@@ -105,18 +106,18 @@ def _sift(
     connection: sqlite3.Connection, arrivals: Sequence[Arrival]
 ) -> tuple[list[str], list[Encoded], list[tuple[int, tuple[str, str]]]]:
     """A verdict each, what is new, and what is refused: its index, reason and detail."""
-    ids = [_id(arrival.encoded) for arrival in arrivals if arrival.encoded]
-    contents = contents_of(connection, ids)
+    ids = [_id(arrival.encoded) if arrival.encoded else None for arrival in arrivals]
+    contents = contents_of(connection, filter(None, ids))
     verdicts: list[str] = []
     fresh: list[Encoded] = []
     refused: list[tuple[int, tuple[str, str]]] = []
-    for index, arrival in enumerate(arrivals):
+    for index, (arrival, key) in enumerate(zip(arrivals, ids, strict=True)):
         verdict, why = DUPLICATE, _REUSED
-        if arrival.encoded is None:
+        if arrival.encoded is None or key is None:
             verdict, why = SET_ASIDE, (arrival.reason or "undecodable", arrival.detail)
         else:
             content = arrival.encoded.touchpoint.content
-            known = contents.get(key := _id(arrival.encoded))
+            known = contents.get(key)
             if known is None:
                 verdict, contents[key] = RECORDED, content
                 fresh.append(arrival.encoded)

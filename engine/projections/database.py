@@ -32,6 +32,7 @@ from engine.store.sqlite import Database, Format
 DERIVED_BY = 1  # raised whenever fold or projections come to give other rows: old ones are refilled
 LIVE, BUILDING = "live", "building"
 READ_ROWS = 10_000  # held as Python objects at once
+INSERT_CELLS = 3_000  # in one statement; SQLite takes 32,766
 
 generations = Table(
     "generations",
@@ -165,12 +166,9 @@ def add(connection: Connection, generation: Generation, tables: Tables) -> None:
     """Insert rows of leads that have none yet."""
     for projection in PROJECTIONS:
         rows = tables[projection.name]
-        filled = rows[[column.name for column in rows if column.null_count() < len(rows)]]
-        if len(rows):
-            statement = insert(_table(projection, generation.number)).values(
-                dict.fromkeys(filled.columns)
-            )
-            connection.executemany(_sql(statement), filled.rows())
+        filled = [column for column in rows if column.null_count() < len(rows)]
+        if filled:
+            _insert(connection, _table(projection, generation.number).name, pl.DataFrame(filled))
 
 
 def replace(
@@ -221,6 +219,25 @@ def read(
         projection.name: _frame(connection, projection, generation.number)
         for projection in projections
     }
+
+
+def _insert(connection: Connection, name: str, rows: pl.DataFrame) -> None:
+    """Insert many rows with each statement: half the time of a statement a row.
+
+    Cells are laid row after row in one list, column by column, so that no row
+    is ever an object of its own.
+    """
+    cells: list[object] = [None] * (rows.width * rows.height)
+    for index, column in enumerate(rows):
+        cells[index :: rows.width] = column.to_list()
+    row = f"({', '.join('?' * rows.width)})"
+    begin = f"INSERT INTO {name} ({', '.join(rows.columns)}) VALUES "
+    size = INSERT_CELLS // rows.width * rows.width
+    whole = len(cells) // size * size
+    many = begin + ", ".join([row] * (size // rows.width))
+    connection.executemany(many, (cells[at : at + size] for at in range(0, whole, size)))
+    if rest := cells[whole:]:
+        connection.execute(begin + ", ".join([row] * (len(rest) // rows.width)), rest)
 
 
 def _frame(connection: Connection, projection: Projection, number: int) -> pl.DataFrame:

@@ -1,9 +1,7 @@
 """Reading facts in bulk: which leads, and their touchpoints as columns."""
 
-import gc
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import chain
 
 import msgspec
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from engine.history import Histories, Strings, unpack
 from engine.identity import leads_of, streams_of
+from engine.store.bulk import without_collecting
 from engine.store.recorder import last_position
 
 Numbers = NDArray[np.int64]
@@ -77,7 +76,7 @@ def histories(
     statement = _TOUCHPOINTS + "WHERE " + ("" if leads is None else _CHOSEN)
     statement += (_NOW if known_at is None else _THEN) + "ORDER BY stream, position"
     values = {"known_at": known_at, "streams": _json(streams_of(chosen))}
-    with _no_collecting():
+    with without_collecting():
         rows = connection.execute(statement, values).fetchall()
     streams = np.fromiter((row[0] for row in rows), np.int64, len(rows))
     positions = np.fromiter((row[1] for row in rows), np.int64, len(rows))
@@ -116,18 +115,6 @@ def _grouped(
     leads = leads_of(streams)
     starts = np.append(np.searchsorted(leads, chosen), len(leads)).astype(np.int64)
     return unpack(lead_ids(connection, chosen), starts, packed, positions, strings)
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Many rows at once are no garbage: looking for some among them takes longer than reading."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _numbers(rows: sqlite3.Cursor) -> Numbers:

@@ -21,7 +21,7 @@ from engine.errors import StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
-CHECKPOINT_PAGES = 1 << 14  # of the write-ahead log
+CHECKPOINT_PAGES = 1 << 15  # of the write-ahead log
 _LOCK_POLL_S = 0.002
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
