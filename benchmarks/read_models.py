@@ -31,11 +31,19 @@ FIRST, MORE = 20, 2  # touchpoints a lead
 START = 1_760_000_000_000_000
 SPAN = 90 * DAY_US
 NOW = START + 2 * SPAN
-TYPES = (
-    *("page_viewed", "page_viewed", "page_viewed", "ad_clicked", "email_opened", "email_clicked"),
-    *("content_downloaded", "form_submitted", "call_connected", "price_asked", "proposal_sent"),
-    *("meeting_held", "email_replied", "opportunity_opened"),
-)
+TYPES = {  # how often each comes: mostly attention, now and then a step forward
+    "page_viewed": 40,
+    "email_opened": 20,
+    "ad_clicked": 10,
+    "email_clicked": 10,
+    "content_downloaded": 6,
+    "form_submitted": 4,
+    "call_connected": 4,
+    "price_asked": 2,
+    "meeting_held": 2,
+    "opportunity_opened": 1,
+    "proposal_sent": 1,
+}
 ENDS = ("won", "lost", "page_viewed", "page_viewed")
 CHANNELS = ("organic_search", "paid_search", "email", "direct", "referral", "phone")
 WORKSPACE_KEY = WorkspaceKey(bytes(32))
@@ -47,6 +55,7 @@ def touchpoints(leads: int, each: int, start: int, seed: int) -> Iterator[Touchp
     digests = [sha256(str(lead).encode()).hexdigest() for lead in range(leads)]
     turns = [lead for lead in range(leads) for _ in range(each)]
     chance.shuffle(turns)
+    types = chance.choices([*TYPES], [*TYPES.values()], k=len(turns))
     left = dict.fromkeys(range(leads), each)
     for number, lead in enumerate(turns):
         left[lead] -= 1
@@ -54,7 +63,7 @@ def touchpoints(leads: int, each: int, start: int, seed: int) -> Iterator[Touchp
         yield Touchpoint(
             source="web",
             event_id=f"{chance.getrandbits(64):016x}",
-            type=chance.choice(TYPES if left[lead] else ENDS),
+            type=types[number] if left[lead] else chance.choice(ENDS),
             occurred_at=at,
             received_at=at + 250_000,
             content=f"{chance.getrandbits(128):032x}",

@@ -38,7 +38,8 @@ SELECT ifnull(sum(received), 0), ifnull(sum(duplicates), 0), ifnull(sum(recorded
 FROM intake
 """
 _HEADERS = """
-SELECT topic, substr(state, 1, ?), count(*), min(rowid) FROM stored_events GROUP BY 1, 2 ORDER BY 4
+SELECT topic, substr(CAST(state AS BLOB), 1, ?), count(*), min(rowid)
+FROM stored_events GROUP BY 1, 2 ORDER BY 4
 """
 
 
@@ -72,12 +73,15 @@ def looking(path: Path) -> Iterator[sqlite3.Connection]:
 
     Without a log nobody has the file open, and SQLite need not make one to read it.
     """
-    log = Path(f"{path}-wal")
-    alone = not (log.exists() and log.stat().st_size)
-    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    uri = f"{path.resolve().as_uri()}?mode=ro{'' if _has_log(path) else '&immutable=1'}"
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
         connection.execute("BEGIN")
         yield connection
+
+
+def _has_log(path: Path) -> bool:
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def whole(path: Path, connection: sqlite3.Connection, form: Format) -> str:
@@ -93,6 +97,11 @@ def whole(path: Path, connection: sqlite3.Connection, form: Format) -> str:
             "run the command that made it again, such as leadledger import FILE: it is completed",
         )
     check_format(connection, path, form.application_id, form.version)
+    pages, page_size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    if path.stat().st_size < pages * page_size and not _has_log(path):
+        raise Wrong(f"{path} was cut short: it should have {pages * page_size:,} bytes", BACKUP)
     missing = _schema_of(form) - _schema(connection)
     if missing:
         names = ", ".join(sorted(name for name, _ in missing))

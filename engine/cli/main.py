@@ -58,7 +58,7 @@ class Commands(click.Group):
             click.echo(f"leadledger: {error}", err=True)
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort) as stop:
-            click.echo(f"leadledger: {str(stop) or 'stopped'}", err=True)
+            click.echo(f"leadledger: {str(stop.__cause__ or stop) or 'stopped'}", err=True)
             code = INTERRUPTED
         except BrokenPipeError:
             sys.stderr.close()  # whoever read has gone, and wants to hear no more

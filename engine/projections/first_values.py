@@ -28,12 +28,14 @@ def first_values(folded: Folded) -> pl.Series:
     objects = (
         pl.concat(found)
         .sort("lead", "name")
+        .select("lead", said=pl.concat_str("name", pl.lit(":"), "value"))
         .group_by("lead", maintain_order=True)
-        .agg(pl.concat_str("name", pl.lit(":"), "value").str.join(","))
+        .agg("said")
+        .with_columns(pl.col("said").list.join(","))
     )
     everyone = pl.DataFrame({"lead": np.arange(len(histories.leads))})
     joined = everyone.join(objects, on="lead", how="left", maintain_order="left")
-    return pl.select(pl.format("{{{}}}", joined["name"].fill_null(""))).to_series()
+    return pl.select(pl.format("{{{}}}", joined["said"].fill_null(""))).to_series()
 
 
 def _folded_touches(folded: Folded) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,0 +1,316 @@
+"""The page that says what is computed says what is: every example in it is folded.
+
+An example is a table whose rows are instants; the rules are the last TOML above
+it. How rows and headings are read is in `deliveries_of` and `answer`.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from engine.cli.main import COMMANDS
+from engine.decay import FACTORS, scores_at
+from engine.folding import fold
+from engine.instants import format_instant, parse_instant
+from engine.projections.projection import READ_MODELS, Frames, derived
+from engine.reports import funnel as funnels
+from engine.rulefile import parse
+from tests import naive
+from tests.storeless import Line, exports, histories, take
+
+PAGE = Path(__file__).parents[1] / "docs" / "semantics.md"
+NOBODY = "–"
+_INSTANT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d(?:\.\d+)?)?([+-]\d\d:\d\d)?")
+_SAID = re.compile(r"(\w*) ?`([^`]+)`")
+_ACTS = {
+    "channel": lambda text: {"channel": text},
+    "actor": lambda text: {"actor": {"kind": text}},
+    "minor": lambda text: {"amount": {"minor": int(text)}},
+    "currency": lambda text: {"amount": {"currency": text}},
+}
+
+
+class Table(NamedTuple):
+    """A table of the page, with the rules that stand above it."""
+
+    section: str
+    line: int
+    rules: str
+    heading: list[str]
+    rows: list[list[str]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.section}:{self.line}"
+
+
+def tables() -> Iterator[Table]:
+    section, rules, found = "", "", None
+    within: list[str] | None = None
+    for number, line in enumerate(PAGE.read_text().splitlines(), start=1):
+        if line.startswith("```"):
+            if within and within[0] == "```toml":
+                rules = 'name = "example"\n' + "\n".join(within[1:])
+            within = [line] if within is None else None
+        elif within is not None:
+            within.append(line)
+        elif line.startswith("|"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if found is None:
+                found = Table(section, number, rules, cells, [])
+            elif set(line) > set("|-"):
+                found.rows.append(cells)
+            continue
+        if found is not None:
+            yield found
+            found = None
+        if line.startswith("#"):
+            section = line.strip("# ")
+
+
+def starting(*words: str) -> list[Table]:
+    return [table for table in tables() if table.heading[: len(words)] == list(words)]
+
+
+EXAMPLES = starting("when", "what happens")
+each_example = pytest.mark.parametrize("table", EXAMPLES, ids=lambda table: table.name)
+
+
+def instant(written: str) -> int:
+    day, minute, seconds, offset = _INSTANT.fullmatch(written).groups()
+    return parse_instant(f"{day}T{minute}{seconds or ':00'}{offset or 'Z'}")
+
+
+def plain(cell: str) -> str:
+    """A cell with its instants as the engine writes them."""
+    return _INSTANT.sub(lambda found: format_instant(instant(found[0])), cell)
+
+
+def deliveries_of(table: Table) -> list[Line]:
+    """Every touchpoint that the second column names, as it would come in."""
+    lines: list[Line] = []
+    for when, what, *_ in table.rows:
+        for order, (who, said) in enumerate(_SAID.findall(what)):
+            type_, *words = shlex.split(said)
+            line = {
+                "source": "web",
+                "event_id": f"e{len(lines) + 1}",
+                "type": type_,
+                "occurred_at": format_instant(instant(when)),
+                "sequence": order,
+                "identifiers": [{"kind": "crm_id", "value": who or "Ann"}],
+                "attributes": {},
+            }
+            for word in words:
+                add(line, *word.split("=", 1))
+            lines.append(line)
+    return lines
+
+
+def add(line: Line, name: str, text: str) -> None:
+    for key, part in _ACTS.get(name, lambda text: {"attributes": {name: text}})(text).items():
+        line[key] = {**line[key], **part} if isinstance(line.get(key), dict) else part
+
+
+@cache
+def read(name: str) -> list[Line]:
+    """What the engine prints at each instant of a table."""
+    table = next(table for table in EXAMPLES if table.name == name)
+    return exports(table.rules, take(deliveries_of(table)).accepted, instants_of(table))
+
+
+def instants_of(table: Table) -> list[int]:
+    return [instant(row[0]) for row in table.rows]
+
+
+def answer(heading: str, printed: Line) -> str:
+    """What a read says under a heading: a name, and what is asked of it."""
+    name, _, asked = heading.strip("`").partition(" ")
+    if name in printed["funnels"]:
+        return in_funnel(printed["funnels"][name], asked)
+    if not printed["states"]:
+        return NOBODY
+    (state,) = printed["states"]
+    if name in state["scores"]:
+        return f"{Decimal(state['scores'][name]) / 10**6:.6f}".rstrip("0").rstrip(".")
+    if name in state["stages"]:
+        return on_track(state, name, asked)
+    runs = [run for run in state["clocks"] if run["clock"] == name]
+    if runs:
+        return runs[-1]["due"] if asked == "due" else ", ".join(run["state"] for run in runs)
+    return plainly(state[name])
+
+
+def plainly(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value['minor']} {value['currency']}"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return "none" if value is None else str(value)
+
+
+def on_track(state: Line, track: str, asked: str) -> str:
+    visits = [visit for visit in state["visits"] if visit["track"] == track]
+    match asked:
+        case "since":
+            return visits[-1]["entered"]
+        case "visits":
+            return ", ".join(visit["stage"] for visit in visits)
+        case "cause":
+            cause = visits[-1]["cause"]
+            return cause.get("event_id") or f"{cause['timer']}, move {cause['move']}"
+        case "entry":
+            skipped = visits[-1]["skipped"]
+            return visits[-1]["direction"] + (f", {skipped} skipped" if skipped else "")
+        case _:
+            return state["stages"][track] or "none"
+
+
+def in_funnel(lines: list[Line], asked: str) -> str:
+    match asked:
+        case "reached":
+            return ", ".join(lines[0]["reached_at"])
+        case "entered":
+            return lines[0]["entered"]
+        case _:
+            return "; ".join(map(attempt, lines)) or NOBODY
+
+
+def attempt(line: Line) -> str:
+    if line["excluded"]:
+        return "excluded"
+    return f"{line['depth']}, open" if line["open"] else str(line["depth"])
+
+
+@each_example
+def test_the_engine_answers_what_the_page_says(table):
+    for row, printed in zip(table.rows, read(table.name), strict=True):
+        for heading, cell in zip(table.heading[2:], row[2:], strict=True):
+            assert (row[0], heading, answer(heading, printed)) == (row[0], heading, plain(cell))
+
+
+@each_example
+def test_backwards_and_twice_it_answers_the_same(table):
+    told = deliveries_of(table)
+    again = take([*reversed(told), *told])
+    assert len(again.duplicates) == len(told)
+    assert exports(table.rules, again.accepted, instants_of(table)) == read(table.name)
+
+
+@each_example
+def test_the_naive_model_answers_the_same(table):
+    model = naive.run(table.rules, deliveries_of(table), instants_of(table))
+    assert not model.aside
+    assert [{"states": r.states, "funnels": r.funnels} for r in model.reads] == read(table.name)
+
+
+def test_every_hard_rule_has_an_example():
+    assert {table.section for table in EXAMPLES} == {
+        "Why a lead counts as qualified",
+        "Memory",
+        "Earning",
+        "How often something earns",
+        "Fading",
+        "Moves",
+        "How often lately",
+        "Timed moves",
+        "Clocks",
+        "Segments",
+        "What was so",
+        "Ordered",
+        "Strict",
+        "Unordered",
+        "Which attempts count",
+        "Exclusions",
+        "Figures",
+    }
+
+
+def test_happening_order_is_that_of_the_page():
+    (table,) = starting("arrives")
+    happening = table.heading.index("happens")
+    told = [
+        {
+            "occurred_at": format_instant(instant(row[1])),
+            "sequence": int(row[2]),
+            "source": row[3],
+            "event_id": row[4],
+            "type": "page_viewed",
+            "identifiers": [{"kind": "user_id", "value": "ann"}],
+        }
+        for row in table.rows
+    ]
+    found = histories(take(told).accepted)
+    order = [found.event_id(touch) for touch in range(len(told))]
+    assert order == [row[4] for row in sorted(table.rows, key=lambda row: int(row[happening]))]
+
+
+def test_the_figures_of_the_funnel_are_those_of_the_page():
+    (figures,) = starting("as of", "step")
+    (leads,) = [table for table in EXAMPLES if table.section == figures.section]
+    rules, found = parse(leads.rules), histories(take(deliveries_of(leads)).accepted)
+    at = instant(figures.rows[0][0])
+    folded = fold(found, rules, at)
+    rows = derived(folded, np.arange(len(found.leads)), READ_MODELS)
+    report = funnels.report(Frames(rules, at, rows), rules.funnels[0].name)
+    assert report["excluded"] == 1
+    assert [row[1:] for row in figures.rows] == [
+        [
+            str(step["step"]),
+            str(step["reached"]),
+            percent(step["rate_first"]),
+            percent(step["rate_previous"]),
+            str(step["immature"]),
+            NOBODY if step["dropped"] is None else str(step["dropped"]),
+            percent(step["matured_rate"]),
+        ]
+        for step in report["steps"]
+    ]
+
+
+def percent(rate: float | None) -> str:
+    return NOBODY if rate is None else f"{round(100 * rate, 1):g} %"
+
+
+def test_the_arithmetic_of_the_page_is_that_of_the_engine():
+    (shown,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(shown, names)
+    after = names["after"]
+    assert [after(1 << 22, ticks) for ticks in range(len(FACTORS))] == FACTORS.tolist()
+    rules = parse(next(table.rules for table in EXAMPLES if table.section == "Fading"))
+    tick = 2_000_000
+    for points in (1, -3, 9_999_999, 10**12):
+        for ticks in (0, 1, 2048, 4096, 4097, 12_345, 41 * 4096 - 1, 41 * 4096):
+            faded = scores_at(np.array([[points]]), np.array([0]), rules, ticks * tick)
+            assert faded[0, 0] == after(points, ticks)
+
+
+def test_what_the_page_says_is_not_built_is_not():
+    text = PAGE.read_text().partition("## What is not built yet")[2]
+    for command in re.findall(r"`(replay|rules publish|erase)`", text):
+        assert command.split()[0] not in COMMANDS or not has(command)
+    assert "--known-at" in text
+    assert not any(option.name == "known_at" for option in options("export", "states"))
+
+
+def has(command: str) -> bool:
+    group, _, name = command.partition(" ")
+    return name in group_of(group).commands
+
+
+def options(group: str, name: str) -> list[Any]:
+    return group_of(group).commands[name].params
+
+
+def group_of(name: str) -> Any:
+    from engine.cli.main import cli
+
+    return cli.get_command(None, name)
