@@ -10,7 +10,7 @@ could: a count, a score and a stage. It is timed on a part of the same events.
 import argparse
 import tempfile
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import numpy as np
 from eventsourcing.application import Application

@@ -54,7 +54,7 @@ def examine(environ: Mapping[str, str], db: str | None) -> list[Finding]:
     findings = [_look(name, check) for name, check in PROGRAM.items()]
     try:
         place = _place(environ, db)
-    except EngineError as error:
+    except Exception as error:
         return [*findings, _told("settings", error)]
     findings += [_look(name, check, place) for name, check in AROUND.items()]
     with ExitStack() as stack:

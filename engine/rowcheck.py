@@ -102,17 +102,26 @@ def check_columns(
     heading = tuple(first.fields)
     missing = [name for name in needed if heading.count(name) != 1]
     if missing:
-        told = f"has no column {_listed(missing)} (it has {_listed(heading)})"
-        raise ForeignFile(path, told, _advice(missing[0], heading, delimiter))
+        sure = _is_heading(heading, needed)
+        has = f"it has {_listed(heading)}" if sure else f"{len(heading)} fields in its first line"
+        told = f"has no column {_listed(missing)} ({has})"
+        raise ForeignFile(path, told, _advice(missing[0], heading, delimiter, sure))
     return heading
 
 
-def _advice(missing: str, heading: Sequence[str], delimiter: str) -> str:
+def _is_heading(first: Sequence[str], needed: Sequence[str]) -> bool:
+    """Whether a first line surely names columns: else it may be somebody's, and is not shown."""
+    return not {name.casefold() for name in needed}.isdisjoint(name.casefold() for name in first)
+
+
+def _advice(missing: str, heading: Sequence[str], delimiter: str, sure: bool) -> str:
     if missing in heading:
         return f"rename one of the columns {missing}, of which there are several"
     other = next((mark for mark in DELIMITERS if mark != delimiter and mark in heading[0]), None)
     if len(heading) == 1 and other:
         return f"set delimiter = {other!r} in the mapping"
+    if not sure:
+        return "give it a heading line, or name its `columns` in the mapping, or name another"
     near = get_close_matches(missing, heading, n=1)
     return f"is it {near[0]}? mend the mapping" if near else "mend the mapping, or name another"
 

@@ -50,7 +50,7 @@ class Settings:
     @property
     def database_path(self) -> Path | None:
         """The database file, None where it is none."""
-        return _path_of(self.database_url)
+        return database_path(self.database_url)
 
     @classmethod
     def load(cls, environ: Mapping[str, str], database: str | None = None) -> Self:
@@ -117,7 +117,7 @@ def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dic
     missing = [name for name in _NAMES if name not in given]
     if not missing:
         return {}
-    database = _path_of(url)
+    database = database_path(url)
     if file is None and _is_sqlite(url):
         return {name: os.urandom(KEY_BYTES) for name in missing}  # gone with the memory it is in
     if file is not None and file.exists():
@@ -163,7 +163,7 @@ def _key_file(environ: Mapping[str, str], url: str) -> Path | None:
     named = environ.get(KEY_FILE)
     if named:
         return Path(named)
-    database = _path_of(url)
+    database = database_path(url)
     return database.with_name(f"{database.name}.keys") if database else None
 
 
@@ -178,15 +178,17 @@ def _is_sqlite(url: str) -> bool:
     return "://" not in url or url.startswith("sqlite")
 
 
-def _path_of(url: str) -> Path | None:
+def database_path(url: str) -> Path | None:
     """The file of an SQLite URL or of a plain path; None in memory or on a server."""
-    if "://" not in url:
-        return Path(url)
-    scheme, _, rest = url.partition("://")
-    path = unquote(rest.partition("?")[0].removeprefix("/"))
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "sqlite", f"/{url}"
+    else:
+        rest = unquote(rest.partition("?")[0])
+    path = rest.removeprefix("/")
     if scheme.partition("+")[0] != "sqlite" or path in ("", ":memory:"):
         return None
-    return Path(path)
+    return Path(path).expanduser()
 
 
 def _region(environ: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 A condition is not computed per touchpoint: the few distinct values of a field are
 judged once, and give, per value, the *terms* that still hold. A term is a signal's
 own conditions, or one group of its `any`; terms are bits of 64-bit words. Per
-touchpoint, the words of all its values are and-ed.
+touchpoint, the words of all its values are and-ed, those of its groups or-ed.
 """
 
 from collections.abc import Iterable
@@ -40,11 +40,19 @@ Masks = NDArray[np.int64]  # the last axis: words
 
 
 class Terms(NamedTuple):
-    """The terms of a rule set; signal i is term i, groups of `any` follow from bit 64 on."""
+    """The terms of a rule set: word 0 has the signals' own, word k the k-th groups of their `any`.
 
-    conditions: list[tuple[int, Condition]]  # (term, condition)
-    owners: NDArray[np.int64]  # the signal of each term
+    In every word bit i is signal i, so that the groups of a signal are or-ed with one operation.
+    """
+
+    conditions: list[tuple[int, Condition]]  # term (word * 64 + bit) and condition
+    all: list[int]  # every term
     with_any: int  # bits: signals that want one of their groups
+
+    @property
+    def words(self) -> int:
+        """How many words hold the terms."""
+        return max(self.all, default=0) // WORD + 1
 
     def on(self, field: str) -> list[tuple[int, Operators]]:
         """The conditions on one field, with their terms."""
@@ -60,9 +68,9 @@ class Lookups(NamedTuple):
     slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
     by_attribute: Masks  # attribute
     absent: Masks  # slot
+    met: NDArray[np.int64]  # slot: scratch, the last touch that had it
     all_terms: Masks
     asking: Masks  # the terms that ask about attributes
-    owners: NDArray[np.int64]
     with_any: int
     assigned: int  # dictionary ids
     owner: int
@@ -80,14 +88,13 @@ def folded_touches(histories: Histories, rules: RuleSet) -> NDArray[np.void]:
 
 
 def _terms(rules: RuleSet) -> Terms:
-    conditions, owners = [], list(range(WORD))
+    conditions, every = [], []
     for index, signal in enumerate(rules.signals):
-        conditions += [(index, condition) for condition in signal.conditions]
-        for group in signal.any:
-            conditions += [(len(owners), condition) for condition in group]
-            owners.append(index)
+        for word, group in enumerate((signal.conditions, *signal.any)):
+            every.append(word * WORD + index)
+            conditions += [(word * WORD + index, condition) for condition in group]
     with_any = bits(index for index, signal in enumerate(rules.signals) if signal.any)
-    return Terms(conditions, np.array(owners, np.int64), with_any)
+    return Terms(conditions, every, with_any)
 
 
 def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
@@ -95,7 +102,7 @@ def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
 
 
 def _lookups(histories: Histories, terms: Terms) -> Lookups:
-    words = -(-len(terms.owners) // WORD)
+    words = terms.words
     fields = sorted({condition.field for _, condition in terms.conditions})
     asked = [field for field in fields if field in TEXT_FIELDS]
     names = [field for field in fields if field.startswith(PREFIX)]
@@ -109,9 +116,9 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
         slots=slots,
         by_attribute=by_attribute,
         absent=absent,
-        all_terms=_words(range(len(terms.owners)), words),
+        met=np.full(len(absent), -1, np.int64),
+        all_terms=_words(terms.all, words),
         asking=_words((t for t, c in terms.conditions if c.field.startswith(PREFIX)), words),
-        owners=terms.owners,
         with_any=terms.with_any,
         assigned=ids[0],
         owner=ids[1],
@@ -246,44 +253,41 @@ def used_values(ints, columns):
 def fill(touches, attributes, attribute_at, lookups, folded):
     """Fill in what the fold needs of each touch."""
     records, ints = touches
-    met = np.full(len(lookups.absent), -1, np.int64)  # by slot: the last touch that had it
     for touch in range(len(records)):
         kind = records[touch]["type"]
-        signals = standing(0, touch, ints, lookups)
-        if signals & lookups.asking[0]:
-            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
-            signals = still_standing(signals, (0, touch), attributes, span, (lookups, met))
-        if signals & lookups.with_any:
-            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
-            groups = groups_standing(touch, ints, attributes, span, (lookups, met))
-            signals &= ~lookups.with_any | groups
+        span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
+        signals, groups = np.int64(0), np.int64(0)
+        for word in range(len(lookups.all_terms)):
+            terms = lookups.all_terms[word]
+            if word > 0:
+                terms &= signals & lookups.with_any & ~groups
+                if terms == 0:
+                    continue
+            for index in range(len(lookups.columns)):
+                terms &= lookups.by_value[index, ints[touch, lookups.columns[index]], word]
+            if len(lookups.by_amount) > 0:
+                terms &= lookups.by_amount[touch, word]
+            if terms & lookups.asking[word]:
+                terms = still_standing(terms, (word, touch), attributes, span, lookups)
+            if word == 0:
+                signals = terms
+            else:
+                groups |= terms
         folded[touch]["at"] = records[touch]["occurred_at"]
-        folded[touch]["signals"] = signals
+        folded[touch]["signals"] = signals & (~lookups.with_any | groups)
         folded[touch]["amount"] = records[touch]["amount_minor"]
         folded[touch]["currency"] = records[touch]["currency"]
         folded[touch]["target"] = UNRESOLVED if kind == lookups.stage_changed else NOT_A_CHANGE
         folded[touch]["owner"] = 0
         folded[touch]["reserved"] = 0
         if kind == lookups.assigned and kind != 0:
-            span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
             folded[touch]["owner"] = text_of(attributes, span, lookups.owner)
 
 
 @compiled
-def standing(word, touch, ints, lookups):
-    """The terms of one word that the text fields and the amount of a touch leave standing."""
-    terms = lookups.all_terms[word]
-    for index in range(len(lookups.columns)):
-        terms &= lookups.by_value[index, ints[touch, lookups.columns[index]], word]
-    if len(lookups.by_amount) > 0:
-        terms &= lookups.by_amount[touch, word]
-    return terms
-
-
-@compiled
-def still_standing(terms, place, attributes, span, judged):
-    """Those of them that the attributes of a touch, and the absent ones, leave standing, too."""
-    (word, touch), (lookups, met) = place, judged
+def still_standing(terms, place, attributes, span, lookups):
+    """Those terms that the attributes of a touch, and the absent ones, leave standing."""
+    (word, touch), met = place, lookups.met
     for index in range(span[0], span[1]):
         name = attributes[index]["name"]
         if name < len(lookups.slots) and lookups.slots[name] != NONE:
@@ -293,20 +297,6 @@ def still_standing(terms, place, attributes, span, judged):
         if met[slot] != touch:
             terms &= lookups.absent[slot, word]
     return terms
-
-
-@compiled
-def groups_standing(touch, ints, attributes, span, judged):
-    """The signals one of whose groups holds, as bits."""
-    lookups, signals = judged[0], np.int64(0)
-    for word in range(1, len(lookups.all_terms)):
-        terms = standing(word, touch, ints, lookups)
-        if terms & lookups.asking[word]:
-            terms = still_standing(terms, (word, touch), attributes, span, judged)
-        for bit in range(min(WORD, len(lookups.owners) - word * WORD)):
-            if terms >> bit & 1:
-                signals |= np.int64(1) << lookups.owners[word * WORD + bit]
-    return signals
 
 
 @compiled

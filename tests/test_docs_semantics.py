@@ -6,26 +6,26 @@ it. How rows and headings are read is in `deliveries_of` and `answer`.
 
 import re
 import shlex
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.cli.main import COMMANDS
+from engine.cli.main import cli
 from engine.decay import FACTORS, scores_at
 from engine.folding import fold
+from engine.identity import leads_of
 from engine.instants import format_instant, parse_instant
 from engine.projections.projection import READ_MODELS, Frames, derived
 from engine.reports import funnel as funnels
 from engine.rulefile import parse
 from tests import naive
+from tests.pages import DOCS, Table, quoted, shown, starting
 from tests.storeless import Line, exports, histories, take
 
-PAGE = Path(__file__).parents[1] / "docs" / "semantics.md"
+PAGE = DOCS / "semantics.md"
 NOBODY = "–"
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d(?:\.\d+)?)?([+-]\d\d:\d\d)?")
 _SAID = re.compile(r"(\w*) ?`([^`]+)`")
@@ -37,49 +37,7 @@ _ACTS = {
 }
 
 
-class Table(NamedTuple):
-    """A table of the page, with the rules that stand above it."""
-
-    section: str
-    line: int
-    rules: str
-    heading: list[str]
-    rows: list[list[str]]
-
-    @property
-    def name(self) -> str:
-        return f"{self.section}:{self.line}"
-
-
-def tables() -> Iterator[Table]:
-    section, rules, found = "", "", None
-    within: list[str] | None = None
-    for number, line in enumerate(PAGE.read_text().splitlines(), start=1):
-        if line.startswith("```"):
-            if within and within[0] == "```toml":
-                rules = 'name = "example"\n' + "\n".join(within[1:])
-            within = [line] if within is None else None
-        elif within is not None:
-            within.append(line)
-        elif line.startswith("|"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            if found is None:
-                found = Table(section, number, rules, cells, [])
-            elif set(line) > set("|-"):
-                found.rows.append(cells)
-            continue
-        if found is not None:
-            yield found
-            found = None
-        if line.startswith("#"):
-            section = line.strip("# ")
-
-
-def starting(*words: str) -> list[Table]:
-    return [table for table in tables() if table.heading[: len(words)] == list(words)]
-
-
-EXAMPLES = starting("when", "what happens")
+EXAMPLES = starting(PAGE, "when", "what happens")
 each_example = pytest.mark.parametrize("table", EXAMPLES, ids=lambda table: table.name)
 
 
@@ -234,7 +192,7 @@ def test_every_hard_rule_has_an_example():
 
 
 def test_happening_order_is_that_of_the_page():
-    (table,) = starting("arrives")
+    (table,) = starting(PAGE, "arrives")
     happening = table.heading.index("happens")
     told = [
         {
@@ -253,7 +211,7 @@ def test_happening_order_is_that_of_the_page():
 
 
 def test_the_figures_of_the_funnel_are_those_of_the_page():
-    (figures,) = starting("as of", "step")
+    (figures,) = starting(PAGE, "as of", "step")
     (leads,) = [table for table in EXAMPLES if table.section == figures.section]
     rules, found = parse(leads.rules), histories(take(deliveries_of(leads)).accepted)
     at = instant(figures.rows[0][0])
@@ -280,9 +238,8 @@ def percent(rate: float | None) -> str:
 
 
 def test_the_arithmetic_of_the_page_is_that_of_the_engine():
-    (shown,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
-    exec(shown, names)
+    exec(*shown(PAGE, "python"), names)
     after = names["after"]
     assert [after(1 << 22, ticks) for ticks in range(len(FACTORS))] == FACTORS.tolist()
     rules = parse(next(table.rules for table in EXAMPLES if table.section == "Fading"))
@@ -294,23 +251,17 @@ def test_the_arithmetic_of_the_page_is_that_of_the_engine():
 
 
 def test_what_the_page_says_is_not_built_is_not():
-    text = PAGE.read_text().partition("## What is not built yet")[2]
-    for command in re.findall(r"`(replay|rules publish|erase)`", text):
-        assert command.split()[0] not in COMMANDS or not has(command)
-    assert "--known-at" in text
-    assert not any(option.name == "known_at" for option in options("export", "states"))
+    (missing,) = starting(PAGE, "not built")
+    named = [word for row in missing.rows for word in quoted(row[0])]
+    assert named == ["rules publish", "--known-at", "replay"]
+    assert command("rules", "publish") is None
+    assert command("replay") is None
+    assert "--known-at" not in {o for p in command("export", "states").params for o in p.opts}
+    assert leads_of(np.array([3, 1])).tolist() == [3, 1]
 
 
-def has(command: str) -> bool:
-    group, _, name = command.partition(" ")
-    return name in group_of(group).commands
-
-
-def options(group: str, name: str) -> list[Any]:
-    return group_of(group).commands[name].params
-
-
-def group_of(name: str) -> Any:
-    from engine.cli.main import cli
-
-    return cli.get_command(None, name)
+def command(*words: str) -> Any:
+    found: Any = cli
+    for word in words:
+        found = found and found.get_command(None, word)
+    return found

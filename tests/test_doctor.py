@@ -1,34 +1,25 @@
-"""`doctor`: each fault is made for real, found by the command, and mended by what it says."""
+"""`doctor`: faults of keys, rights, disk and set-up, made for real, found and mended."""
 
 import json
 import os
-import shlex
 import shutil
 import sqlite3
 import subprocess
-import sys
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from engine import doctor, doctor_store
+from engine import doctor
 from engine.cli.main import cli
 from engine.errors import OtherKey
 from engine.privacy import IdentifierKey, WorkspaceKey
-from engine.rulefile import parse
-from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
-from engine.store.facts import Facts, system_clock
-from engine.store.rulebook import WrittenRules
-from tests.read_side import RULES
+from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY
+from engine.store.facts import Facts
+from tests.doctored import COMMAND, Workspace, fix, sound_workspace, told, wrong
 
-COMMAND = str(Path(sys.executable).with_name("leadledger"))
 OTHER_KEY = "ab" * 32
-DAY_US = 86_400_000_000
 SHIPPED = doctor.PROGRAM["shipped"]
 SHIPPED_ONCE = cache(SHIPPED)  # what ships is the same in all tests, and takes long to read
 
@@ -38,79 +29,9 @@ def read_what_ships_once(monkeypatch):
     monkeypatch.setitem(doctor.PROGRAM, "shipped", SHIPPED_ONCE)
 
 
-def touchpoint(number, **more):
-    said = {
-        "source": "web", "event_id": f"e-{number}", "type": "page_viewed",
-        "occurred_at": "2026-03-01T08:00:00Z", "personal": {"name": f"Lead {number}"},
-        "identifiers": [{"kind": "email", "value": f"lead{number}@example.vn"}], **more,
-    }  # fmt: skip
-    return json.dumps(said) + "\n"
-
-
-class Workspace:
-    """A database in a folder, and the commands that are run on it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.db = folder / "leads.db"
-        self.models = folder / "leads.models.db"
-        self.keys = folder / "leads.db.keys"
-
-    def run(self, *command, **environ):
-        """A command in this process."""
-        clean = dict.fromkeys(name for name in os.environ if name.startswith("LEADLEDGER_"))
-        at = ("--db", str(self.db))
-        return CliRunner(env={**clean, **environ}).invoke(cli, [*command, *at])
-
-    def examine(self, **environ):
-        """What the doctor finds, by check; no key is ever in it."""
-        ran = self.run("doctor", "--json", **environ)
-        return told(ran.exit_code, ran.output)
-
-    def bring(self, name, *lines, code=0):
-        (self.folder / name).write_text("".join(lines))
-        assert self.run("import", str(self.folder / name)).exit_code == code
-
-    def facts(self, **more):
-        return Facts.open(self.db, create=False, **more)
-
-    def publish(self, toml):
-        with self.facts() as facts:
-            rules = parse(toml)
-            facts.publish(WrittenRules(rules.id, rules.name, toml))
-
-    def change(self, *statements, file=None):
-        with closing(sqlite3.connect(file or self.db)) as connection, connection:
-            for statement in statements:
-                connection.execute(statement)
-
-    def state(self):
-        """Every file and all that is in it."""
-        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
-
-
-def told(code, output):
-    findings = {finding["check"]: finding for finding in json.loads(output)}
-    assert code == (0 if all(one["ok"] for one in findings.values()) else 1), output
-    assert all(one["ok"] or one["fix"] for one in findings.values()), output
-    return findings
-
-
-def wrong(findings):
-    return {name for name, finding in findings.items() if not finding["ok"]}
-
-
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """Made once: leads, one delivery set aside, rules of its own, derived read models."""
-    made = Workspace(tmp_path_factory.mktemp("sound"))
-    made.bring("first", *map(touchpoint, range(5)), "no touchpoint\n", code=3)
-    with made.facts() as facts:
-        keys = Settings.load({}, str(made.db))
-        facts.check_keys(IdentifierKey(keys.identifier_key), WorkspaceKey(keys.workspace_key))
-    made.publish(RULES)
-    assert made.run("pipeline").exit_code == 0
-    return made
+    return sound_workspace(tmp_path_factory.mktemp("sound"))
 
 
 @pytest.fixture
@@ -145,7 +66,7 @@ def test_no_key_is_shown_whatever_is_wrong_with_it(workspace):
             assert not any(one[:16] in shown for one in (key, *stored.values()))
 
 
-# 1. wrong key
+# wrong key
 
 
 @pytest.mark.parametrize("variable", [IDENTIFIER_KEY, WORKSPACE_KEY])
@@ -196,66 +117,7 @@ def test_facts_refuse_keys_that_they_were_not_begun_with(tmp_path):
             facts.check_keys(IdentifierKey(mine), WorkspaceKey(other))
 
 
-# 2. half-written database
-
-
-def test_a_database_whose_making_was_interrupted_is_found_and_completed_by_the_fix(workspace):
-    for file in workspace.folder.glob("leads.*db*"):
-        if file != workspace.keys:
-            file.unlink()
-    workspace.db.touch(0o600)
-    found = workspace.examine()
-    assert wrong(found) == {"database"}
-    assert "making it was interrupted" in found["database"]["what"]
-    assert "leadledger import" in found["database"]["fix"]
-    workspace.bring("again", touchpoint(1))
-    assert not wrong(workspace.examine())
-
-
-@pytest.mark.parametrize("table", ["ids", "recordings", "data_keys"])
-def test_a_table_that_is_missing_is_named(workspace, table):
-    workspace.change(f"DROP TABLE {table}")
-    found = workspace.examine()
-    assert wrong(found) == {"database"}
-    assert "half-written" in found["database"]["what"]
-    assert table in found["database"]["what"]
-
-
-@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
-def test_a_file_that_was_cut_short_is_found(workspace, part):
-    os.truncate(workspace.db, int(workspace.db.stat().st_size * part))
-    found = workspace.examine()
-    assert wrong(found) == {"database"}
-    assert "backup" in found["database"]["fix"] or "name another" in found["database"]["fix"]
-
-
-def test_a_page_that_was_overwritten_is_found(workspace):
-    with workspace.db.open("r+b") as file:
-        file.seek(3 * 4096)
-        file.write(b"\xff" * 4096)
-    assert "damaged" in workspace.examine()["database"]["what"]
-
-
-def test_a_lost_touchpoint_is_missed(workspace):
-    workspace.change("DELETE FROM ids WHERE event_id = 'e-3'")
-    found = workspace.examine()
-    assert wrong(found) == {"conservation"}
-    assert "5 touchpoints were recorded, but there are 4 ids" in found["conservation"]["what"]
-
-
-@pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        ("UPDATE intake SET received = received + 1", "some are lost"),
-        ("DELETE FROM aside", "1 were set aside, but there are 0"),
-    ],
-)
-def test_what_was_set_aside_and_lost_is_missed(workspace, statement, said):
-    workspace.change(statement)
-    assert said in workspace.examine()["conservation"]["what"]
-
-
-# 3. read-only folder
+# read-only folder
 
 
 def as_plain_user(workspace):
@@ -281,12 +143,7 @@ def test_what_may_not_be_written_is_named_and_the_fix_mends_it(workspace, what, 
     assert not wrong(as_plain_user(workspace))
 
 
-def fix(finding):
-    """Run the command that a finding ends with."""
-    subprocess.run(shlex.split(finding["fix"].removeprefix("run ")), check=True)
-
-
-# 4. full disk
+# full disk
 
 
 def test_a_disk_with_too_little_room_is_found(workspace, monkeypatch):
@@ -315,156 +172,7 @@ def test_a_small_disk_that_is_full_is_found_and_looked_at_all_the_same(sound, tm
         subprocess.run(["umount", tmp_path], check=True)
 
 
-# 5. clock off
-
-
-def test_a_clock_that_was_put_back_is_found(workspace):
-    with workspace.facts(clock=lambda: system_clock() + DAY_US) as facts:
-        rules = parse(RULES)
-        facts.publish(WrittenRules(rules.id, rules.name, RULES))
-    found = workspace.examine()
-    assert wrong(found) == {"clock"}
-    assert "1,440 minutes later" in found["clock"]["what"]
-    assert "timedatectl" in found["clock"]["fix"]
-
-
-def test_five_minutes_are_no_fault(workspace):
-    with workspace.facts(clock=lambda: system_clock() + 4 * 60_000_000) as facts:
-        rules = parse(RULES)
-        facts.publish(WrittenRules(rules.id, rules.name, RULES))
-    assert not wrong(workspace.examine())
-
-
-# 6. stale checkpoint
-
-
-def put_back_an_old_backup(workspace):
-    backup = workspace.db.read_bytes()
-    workspace.bring("more", touchpoint(9))
-    workspace.run("pipeline")
-    for end in ("-wal", "-shm"):
-        workspace.db.with_name(f"leads.db{end}").unlink(missing_ok=True)
-    workspace.db.write_bytes(backup)
-
-
-def publish_other_rules(workspace):
-    workspace.publish(RULES.replace("points = 8", "points = 9"))
-
-
-def be_of_another_version(workspace):
-    workspace.change("UPDATE generations SET derived_by = 0", file=workspace.models)
-
-
-def have_come_from_the_future(workspace):
-    workspace.change(
-        f"UPDATE generations SET settled_to = {system_clock() + DAY_US}", file=workspace.models
-    )
-
-
-def lose_a_table(workspace):
-    with closing(sqlite3.connect(workspace.models)) as connection:
-        number = connection.execute("SELECT number FROM generations").fetchone()[0]
-        connection.execute(f"DROP TABLE leads_{number}")
-
-
-@pytest.mark.parametrize(
-    ("seed", "said"),
-    [
-        (put_back_an_old_backup, "at position 7, beyond the last one, 6"),
-        (publish_other_rules, "are in force"),
-        (be_of_another_version, "as version 0 derives rows"),
-        (have_come_from_the_future, "which is yet to come"),
-        (lose_a_table, "without the tables leads_1"),
-    ],
-)
-def test_a_stale_checkpoint_is_found_and_mended_by_a_rebuild(workspace, seed, said):
-    seed(workspace)
-    found = workspace.examine()
-    assert wrong(found) == {"checkpoint"}
-    assert said in found["checkpoint"]["what"]
-    assert found["checkpoint"]["fix"] == f"run leadledger rebuild --db {workspace.db}"
-    assert workspace.run("rebuild").exit_code == 0
-    assert not wrong(workspace.examine())
-
-
-def test_read_models_far_behind_are_found_and_a_little_behind_is_no_fault(workspace, monkeypatch):
-    workspace.bring("more", touchpoint(7), touchpoint(8))
-    assert not wrong(workspace.examine())
-    monkeypatch.setattr(doctor_store, "FAR_BEHIND", 1)
-    assert "at position 6, far behind 8" in workspace.examine()["checkpoint"]["what"]
-
-
-@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_damaged_read_models_are_found_and_may_go(workspace, damage):
-    for end in ("-wal", "-shm"):
-        workspace.folder.joinpath(f"leads.models.db{end}").unlink(missing_ok=True)
-    workspace.models.write_bytes(damage)
-    found = workspace.examine()
-    assert wrong(found) == {"read_models"}
-    remove, _, then = found["read_models"]["fix"].partition(", then ")
-    assert then.startswith("leadledger rebuild")
-    subprocess.run(remove, shell=True, check=True)
-    assert workspace.run("rebuild").exit_code == 0
-    assert not wrong(workspace.examine())
-
-
-# 7. unknown schema
-
-
-def test_a_touchpoint_of_an_unknown_schema_is_found(workspace):
-    workspace.change(
-        "UPDATE stored_events SET state = "
-        "CAST(x'c3010123456789abcdef' || substr(state, 11) AS BLOB) WHERE rowid = 4"
-    )
-    found = workspace.examine()
-    assert wrong(found) == {"events"}
-    assert "1 stored touchpoints, the first at position 4" in found["events"]["what"]
-    assert "0123456789abcdef" in found["events"]["what"]
-    assert "schemas/touchpoint.avsc" in found["events"]["fix"]
-
-
-def test_an_event_of_another_program_is_found(workspace):
-    workspace.change("UPDATE stored_events SET topic = 'shop:Order' WHERE rowid = 2")
-    assert "'shop:Order'" in workspace.examine()["events"]["what"]
-
-
-# 8. missing rule set
-
-
-@pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        ("DELETE FROM rule_sets", "entry 1 of the rule book names a rule set that cannot be used"),
-        ("UPDATE rule_sets SET toml = '[['", "entry 1 of the rule book names a rule set that"),
-        ("UPDATE rule_sets SET toml = replace(toml, '= 8', '= 9')", "now reads as another one"),
-    ],
-)
-def test_a_rule_set_that_the_book_names_and_nobody_has_is_found(workspace, statement, said):
-    workspace.change(statement)
-    found = workspace.examine()
-    assert wrong(found) == {"rule_book"}
-    assert said in found["rule_book"]["what"]
-
-
-def test_rules_that_are_not_where_the_setting_says_are_found(workspace):
-    broken = workspace.folder / "broken.toml"
-    broken.write_text("name = 5\n")
-    for named in ("nowhere/rules.toml", str(broken)):
-        found = workspace.examine(LEADLEDGER_RULES=named)
-        assert wrong(found) == {"rules"}
-        assert named in found["rules"]["what"]
-        assert found["rules"]["fix"].startswith("unset LEADLEDGER_RULES, or name")
-    assert not wrong(workspace.examine(LEADLEDGER_RULES="default"))
-
-
-def test_a_published_id_that_the_setting_names_is_looked_up(workspace):
-    assert not wrong(workspace.examine(LEADLEDGER_RULES=parse(RULES).id))
-    found = workspace.examine(LEADLEDGER_RULES="0" * 64)
-    assert wrong(found) == {"rule_book"}
-    assert "LEADLEDGER_RULES names a rule set that cannot be used" in found["rule_book"]["what"]
-
-
-# 9. wrong permissions
+# wrong permissions
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604])
@@ -485,26 +193,7 @@ def test_a_database_that_others_may_write_is_found_and_the_fix_mends_it(workspac
     assert not wrong(workspace.examine())
 
 
-# 10. old version
-
-
-@pytest.mark.parametrize(("version", "age"), [(0, "an older"), (99, "a newer")])
-def test_a_database_of_another_version_is_found(workspace, version, age):
-    workspace.change(f"PRAGMA user_version = {version}")
-    found = workspace.examine()
-    assert wrong(found) == {"database"}
-    assert f"was written by {age} version" in found["database"]["what"]
-    assert "that version" in found["database"]["fix"]
-
-
-def test_read_models_of_another_version_may_go(workspace):
-    workspace.change("PRAGMA user_version = 99", file=workspace.models)
-    found = workspace.examine()
-    assert wrong(found) == {"read_models"}
-    assert found["read_models"]["fix"].startswith("rm ")
-
-
-# and beside these
+# beside these
 
 
 def test_without_a_database_the_way_to_one_is_told_and_nothing_is_made(tmp_path):
@@ -549,19 +238,3 @@ def test_for_people_each_finding_is_a_line_and_each_fix_another(workspace):
     assert f"      → run chmod 600 {workspace.keys}" in lines
     assert any(line.startswith("BAD keys: ") for line in lines)
     assert any(line.startswith("ok  database: ") for line in lines)
-
-
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=9))
-def test_whatever_a_file_holds_the_doctor_answers(sound, tmp_path, monkeypatch, places):
-    workspace = Workspace(tmp_path)
-    shutil.copytree(sound.folder, tmp_path, dirs_exist_ok=True)
-    data = bytearray(workspace.db.read_bytes())
-    for part, byte in places:
-        data[int(part * len(data))] = byte
-    workspace.db.write_bytes(data)
-    monkeypatch.setattr(doctor, "PROGRAM", {})
-    findings = doctor.examine({}, str(workspace.db))
-    assert {finding.check for finding in findings} >= {"keys", "room", "database"}

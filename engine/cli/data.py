@@ -75,13 +75,19 @@ def head_command(db: str | None, as_json: bool) -> None:
 @as_json
 def rebuild_command(db: str | None, as_json: bool) -> None:
     """Derive all read models anew, from nothing but the facts; readers see the old until then."""
+    from engine.errors import ReadModelsDamaged
     from engine.projections import runner
+    from engine.projections.database import Models
 
     with session(db) as opened, progress("Deriving leads") as report:
         facts = opened.facts
-        generation = runner.rebuild(
-            facts, opened.models, opened.rules_in_force, facts.clock(), report
-        )
+        try:
+            models = opened.models
+        except ReadModelsDamaged:
+            Models.discard(facts.models_path)
+            models = opened.models
+        rules, now = opened.rules_in_force, facts.clock()
+        generation = runner.rebuild(facts, models, rules, now, report)
         leads = len(facts.all_leads())
     if as_json:
         output.emit({"generation": generation.number, "leads": leads})

@@ -32,12 +32,14 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     if reveal and not (reason and reason.strip()):
         raise click.UsageError("--reveal needs --reason: who looks at personal data says why.")
     from engine import audit
+    from engine.errors import NotYet
+    from engine.instants import format_instant
 
     with session(where["db"]) as opened:
         number, rules, as_of = _asked(opened, lead, where)
         document = audit.state(opened.facts, number, rules, as_of)
         if document is None:
-            raise click.ClickException("Nothing of this lead had happened yet at that instant.")
+            raise NotYet(format_instant(as_of))
         if reveal:
             who = getpass.getuser()
             document["personal"] = audit.reveal(

@@ -31,10 +31,12 @@ class Session:
     @cached_property
     def facts(self) -> "Facts":
         """The facts."""
+        from engine.privacy import IdentifierKey
         from engine.store.facts import Facts
 
         facts = Facts.open(self.settings.database_url, create=self._create)
         self._opened.append(facts)
+        facts.check_keys(IdentifierKey(self.settings.identifier_key), self.workspace_key)
         return facts
 
     @cached_property

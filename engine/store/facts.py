@@ -14,6 +14,7 @@ from engine.errors import UnknownStore
 from engine.history import Histories
 from engine.identity import originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
+from engine.settings import database_path
 from engine.store import aside, ledger, reading, rulebook
 from engine.store.aside import Aside
 from engine.store.dictionary import Dictionary, StoredStrings
@@ -219,11 +220,7 @@ def file_of(url: str | Path) -> Path:
     Raises:
         UnknownStore: It names none.
     """
-    text = str(url)
-    if text.startswith("sqlite:///"):
-        text = text.removeprefix("sqlite:///")
-    elif "://" in text or text.startswith("sqlite:"):
-        raise UnknownStore(text.split(":", 1)[0])
-    if text in ("", ":memory:"):
-        raise UnknownStore(text or "nothing")
-    return Path(text).expanduser()
+    path = database_path(str(url))
+    if path is None:
+        raise UnknownStore(str(url).split(":", 1)[0] or "nothing")
+    return path

@@ -28,7 +28,7 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -131072",
+    "PRAGMA cache_size = -196608",
 )
 
 
