@@ -51,7 +51,7 @@ class StockLead(Aggregate):
 
 
 def many(touchpoints: int) -> Histories:
-    """The sample's busiest leads, so many that they have twenty touchpoints on average, repeated."""
+    """The sample's busiest leads, as many as have twenty touchpoints on average, repeated."""
     all_leads = histories(2_400)
     sizes = np.diff(all_leads.starts)
     order = np.argsort(sizes)[::-1]

@@ -22,7 +22,7 @@ def holds(operators: Operators, value: Scalar | None) -> bool:
 
 def _holds(name: str, operand: Any, value: Scalar | None) -> bool:
     if name == "exists":
-        return (value is not None) == operand
+        return (value is not None) is bool(operand)
     if name == "not":
         return value is None or not _one_of(operand, value)
     return value is not None and bool(_PRESENT[name](operand, value))

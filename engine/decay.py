@@ -24,7 +24,7 @@ FACTORS: NDArray[np.int64] = np.array(
 def scores_at(
     scores: NDArray[np.int64], last_at: NDArray[np.int64], rules: RuleSet, as_of: int
 ) -> NDArray[np.int64]:
-    """Micro-points of `last_at` (n x scores), brought forward to an instant; same arithmetic as the fold's."""
+    """Micro-points of `last_at` (n x scores), brought forward to an instant as the fold does it."""
     forward = scores[:, : len(rules.scores)].copy()
     for index, score in enumerate(rules.scores):
         tick_us = (score.half_life_us or 0) // TICKS_PER_HALF_LIFE

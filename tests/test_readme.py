@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 UNRUN = {"./check": "this test is a part of it"}
 ALIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)[ \w]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INVOKE = "from engine.cli.main import cli; cli(prog_name='leadledger')"
 
 
@@ -95,8 +95,8 @@ def check_rules(text: str, desk: Path) -> None:
     """TOML is well formed; a whole rule set is a right one."""
     document = tomllib.loads(text)
     if {"name", "track"} <= document.keys():
-        (desk / "shown.toml").write_text(text)
-        run(Call("leadledger rules check shown.toml", ""), desk)
+        (desk / "mine.toml").write_text(text)
+        run(Call("leadledger rules check mine.toml", ""), desk)
 
 
 def test_a_page_is_read_as_a_person_reads_it():

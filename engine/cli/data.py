@@ -36,23 +36,24 @@ def import_command(file: Path, mapping: str | None, db: str | None, as_json: boo
     from engine import importer, mapfile
 
     rows = mapfile.load(mapping) if mapping else None
-    with session(db, create=True) as opened:
-        with progress(f"Importing {file.name}", BYTES_WORTH_SHOWING) as report:
-            done = importer.import_file(
-                opened.facts,
-                opened.edge,
-                file,
-                rows,
-                workspace_key=opened.workspace_key,
-                progress=report,
-            )
+    bar = progress(f"Importing {file.name}", BYTES_WORTH_SHOWING)
+    with session(db, create=True) as opened, bar as report:
+        done = importer.import_file(
+            opened.facts,
+            opened.edge,
+            file,
+            rows,
+            workspace_key=opened.workspace_key,
+            progress=report,
+        )
     if as_json:
         output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
         reasons = "".join(f", {n:,} {reason}" for reason, n in sorted(done.set_aside.items()))
+        aside = f"{sum(done.set_aside.values()):,} set aside{reasons}"
         click.echo(
             f"{done.received:,} received: {done.recorded:,} recorded, "
-            f"{done.duplicates:,} known already, {sum(done.set_aside.values()):,} set aside{reasons}"
+            f"{done.duplicates:,} known already, {aside}"
         )
     raise SystemExit(SET_ASIDE if done.set_aside else 0)
 

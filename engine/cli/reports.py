@@ -41,7 +41,7 @@ def draw_pipeline(document: Document, by: tuple[str, ...], lang: str) -> None:
     for track in document["tracks"]:
         name = output.words(track["label"], track["track"], lang)
         output.table(
-            f"{name} · {output.count(document['leads'])} leads as of {output.moment(document['as_of'])}",
+            f"{name} · {document['leads']:,} leads as of {output.moment(document['as_of'])}",
             ("stage", "", "leads", "value", "weighted", "median age", "win rate", "time to won"),
             _stages(track, lang),
             left=2,

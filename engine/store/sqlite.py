@@ -32,6 +32,14 @@ _PRAGMAS = (
 )
 
 
+class _Reader:
+    """A thread's reading connection; closed under another's hands it would end the process."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.in_use = threading.RLock()
+
+
 @dataclass(frozen=True)
 class Format:
     """What a file must say of itself, and the statements that make a new one."""
@@ -57,7 +65,7 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._lock_file: int | None = None
         self._readers = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: list[_Reader] = []
         if create:
             self._create()
         elif not path.exists():
@@ -83,8 +91,9 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """This thread's reading connection, standing still at one commit; may be nested."""
-        connection = self.reader()
-        with told_clearly(self.path):
+        reader = self._reader()
+        connection = reader.connection
+        with told_clearly(self.path), reader.in_use:
             if connection.in_transaction:
                 yield connection
                 return
@@ -97,20 +106,24 @@ class Database:
 
     def reader(self) -> sqlite3.Connection:
         """This thread's reading connection; it cannot write."""
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
+        return self._reader().connection
+
+    def _reader(self) -> "_Reader":
+        reader: _Reader | None = getattr(self._readers, "reader", None)
+        if reader is None:
             with told_clearly(self.path):
-                connection = _connect(f"{self.path.resolve().as_uri()}?mode=ro")
-            self._readers.connection = connection
+                reader = _Reader(_connect(f"{self.path.resolve().as_uri()}?mode=ro"))
+            self._readers.reader = reader
             with self._mutex:
-                self._opened.append(connection)
-        return connection
+                self._opened.append(reader)
+        return reader
 
     def close(self) -> None:
         """Close every connection; the writer's under the lock, since closing may checkpoint."""
         with self._mutex:
-            for connection in self._opened:
-                connection.close()
+            for reader in self._opened:
+                with reader.in_use:
+                    reader.connection.close()
             self._opened.clear()
             self._readers = threading.local()
             if self._writer is not None:
