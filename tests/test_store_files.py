@@ -89,13 +89,28 @@ def test_a_reader_cannot_write(tmp_path):
 
 
 def test_a_long_log_is_moved_into_the_file_by_the_writer(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 20 * 4096)
     with Facts.open(tmp_path / "facts.db") as facts:
         for number in range(40):
             store(facts, touch(f"{number}"))
         assert facts.path.stat().st_size > 20 * 4096
         assert Path(f"{facts.path}-wal").stat().st_size < 100 * 4096
         assert len(facts.histories().touches) == 40
+
+
+def test_recording_keeps_the_locks_that_tell_other_processes_of_us(tmp_path):
+    in_use = 128  # the byte of the log's index that every SQLite connection holds a lock on
+    script = (
+        "import fcntl, sys\n"
+        f"with open(sys.argv[1], 'r+b') as index: fcntl.lockf(index, 6, 1, {in_use})"
+    )
+    with Facts.open(tmp_path / "facts.db") as facts:
+        store(facts, touch("1"))
+
+        command = [sys.executable, "-c", script, f"{facts.path}-shm"]
+        taken = subprocess.run(command, capture_output=True, text=True)
+
+    assert "BlockingIOError" in taken.stderr, "another process would begin the index anew"
 
 
 def test_a_missing_file_is_missed_and_not_made(tmp_path):

@@ -4,12 +4,14 @@ SQLite before 3.51.3 can lose a commit where one connection resets the log while
 another checkpoints it. So nobody checkpoints by himself (`wal_autocheckpoint=0`):
 whoever writes holds a lock on a file beside the database, for the transaction and
 for the checkpoint that follows it.
+
+None of SQLite's own files is ever opened here: closing it again would drop all locks
+that this process holds on it, and other processes would take it for gone.
 """
 
 import fcntl
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -21,11 +23,12 @@ from engine.errors import StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
-CHECKPOINT_PAGES = 1 << 15  # of the write-ahead log
+CHECKPOINT_BYTES = 1 << 27  # of the write-ahead log
 _LOCK_POLL_S = 0.002
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",
+    "PRAGMA journal_size_limit = 0",  # begun again, the log is cut: its size tells its length
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -196608",
@@ -137,8 +140,8 @@ class Database:
     def _create(self) -> None:
         with files_told_clearly(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not self.path.exists():
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         if self._has_tables():  # whatever it is, it is not ours to fill
             return
         with self._mutex, told_clearly(self.path), self._locked():
@@ -183,7 +186,7 @@ class Database:
         What it holds is committed already, so a failure here fails nothing.
         """
         with suppress(OSError, sqlite3.Error):
-            if _log_pages(self.path) > CHECKPOINT_PAGES:
+            if os.stat(f"{self.path}-wal").st_size > CHECKPOINT_BYTES:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
@@ -194,15 +197,6 @@ def _connect(uri: str) -> sqlite3.Connection:
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     return connection
-
-
-def _log_pages(path: Path) -> int:
-    """Committed pages in the write-ahead log: mxFrame of SQLite's WAL-index format.
-
-    The log's size does not tell, since it is written over from the start again.
-    """
-    with open(f"{path}-shm", "rb") as index:
-        return int.from_bytes(os.pread(index.fileno(), 4, 16), sys.byteorder)
 
 
 def _take(lock_file: int, path: Path) -> None:
