@@ -1,7 +1,7 @@
 """Histories: the touchpoints of many leads as columns, in happening order.
 
 Recording packs each touchpoint into one byte string: a `TOUCH` record, then its
-attributes as `ATTRIBUTE` records (sorted by name id), then its event id in UTF-8.
+attributes as `ATTRIBUTE` records, then its event id in UTF-8.
 Ids of strings come from the store's dictionary, from 1; 0 stands for "absent".
 Reading is joining and viewing; nothing is decoded.
 """
@@ -167,18 +167,16 @@ def unpack(
 
 
 def _pack_attributes(attributes: Mapping[str, Scalar], ids: Dictionary) -> bytes:
-    records = []
+    packed = b""
     for name, value in attributes.items():
         kind = type(value)
         if kind is str:
-            record = _BITS.pack(ids[name], STRING, ids[value])  # type: ignore[index]
+            packed += _BITS.pack(ids[name], STRING, ids[value])  # type: ignore[index]
         elif kind is float:
-            record = _DOUBLE.pack(ids[name], DOUBLE, value)
+            packed += _DOUBLE.pack(ids[name], DOUBLE, value)
         else:
-            record = _BITS.pack(ids[name], BOOLEAN if kind is bool else LONG, value)
-        records.append((ids[name], record))
-    records.sort()
-    return b"".join([record for _, record in records])
+            packed += _BITS.pack(ids[name], BOOLEAN if kind is bool else LONG, value)
+    return packed
 
 
 def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[np.void]) -> NDArray[np.void]:

@@ -89,7 +89,8 @@ def test_a_reader_cannot_write(tmp_path):
 
 
 def test_a_long_log_is_moved_into_the_file_by_the_writer(tmp_path, monkeypatch):
-    monkeypatch.setattr(sqlite, "CHECKPOINT_BYTES", 20 * 4096)
+    monkeypatch.setattr(sqlite, "CHECKPOINT_PAGES", 20)
+    monkeypatch.setattr(sqlite, "FIRST_CHECKPOINT", 2)
     with Facts.open(tmp_path / "facts.db") as facts:
         for number in range(40):
             store(facts, touch(f"{number}"))

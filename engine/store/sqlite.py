@@ -23,12 +23,12 @@ from engine.errors import StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
-CHECKPOINT_BYTES = 1 << 27  # of the write-ahead log
+CHECKPOINT_PAGES = 1 << 15  # of the write-ahead log
+FIRST_CHECKPOINT = 16  # transactions
 _LOCK_POLL_S = 0.002
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA wal_autocheckpoint = 0",
-    "PRAGMA journal_size_limit = 0",  # begun again, the log is cut: its size tells its length
     "PRAGMA secure_delete = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -196608",
@@ -67,6 +67,7 @@ class Database:
         self._mutex = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._lock_file: int | None = None
+        self._uncopied, self._copy_after = 0, FIRST_CHECKPOINT  # transactions
         self._readers = threading.local()
         self._opened: list[_Reader] = []
         if create:
@@ -183,11 +184,17 @@ class Database:
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         """Move the log into the file once it is long; readers in its way only put it off.
 
-        What it holds is committed already, so a failure here fails nothing.
+        How long it is only a checkpoint tells, so its answer says when the next is due.
+        What the log holds is committed already, so a failure here fails nothing.
         """
-        with suppress(OSError, sqlite3.Error):
-            if os.stat(f"{self.path}-wal").st_size > CHECKPOINT_BYTES:
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        self._uncopied += 1
+        if self._uncopied < self._copy_after:
+            return
+        with suppress(sqlite3.Error):
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            wanted = self._copy_after * CHECKPOINT_PAGES // max(pages, 1)
+            self._copy_after = min(max(wanted, 1), 64 * FIRST_CHECKPOINT)
+            self._uncopied = 0
 
 
 def _connect(uri: str) -> sqlite3.Connection:
