@@ -2,11 +2,9 @@
 
 Live, replay, time travel and explanation all run these lines. A lead's state is
 one `LEAD_STATE` record; what must be remembered besides is one `MEMORY` record
-that goes from lead to lead. Stage entries and clock runs are appended to the
-desk's `entries` and `runs`, in the order in which they come about.
+that goes from lead to lead. Stage entries are appended to `entries` in the order in
+which they come about; no rule looks at clocks, so they run behind, lead by lead.
 """
-
-from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from engine.compiled import compiled
 from engine.fold_clocks import run_clocks
 from engine.fold_scores import brought_forward, first_below
+from engine.fold_touch import FOLDED_TOUCH, UNKNOWN_STAGE, UNRESOLVED
 from engine.folded import (
     ADVANCE,
     CLOCK_RUN,
@@ -23,7 +22,8 @@ from engine.folded import (
     MAX_TRACKS,
     VISIT,
 )
-from engine.history import NEVER
+from engine.history import NEVER, Histories
+from engine.signals import Lookups, fill
 from engine.tables import (
     AFTER_SILENCE,
     AFTER_STAY,
@@ -36,19 +36,6 @@ from engine.tables import (
     RuleTables,
 )
 
-NOT_A_CHANGE, UNRESOLVED = -1, -2  # targets, where no track is named
-UNKNOWN_STAGE = 31  # in the low five bits of a target: the track is known, the stage is not
-FOLDED_TOUCH = np.dtype(
-    [
-        ("at", "<i8"),
-        ("signals", "<i8"),  # bits
-        ("amount", "<i8"),
-        ("currency", "<i4"),  # dictionary id, 0: no amount
-        ("owner", "<i4"),  # assigned: dictionary id; else 0
-        ("target", "<i4"),  # stage_changed: track * 32 + stage, or a code above
-        ("reserved", "<i4"),
-    ]
-)
 MEMORY = np.dtype(
     [
         ("counts", "<i8", (MAX_SIGNALS,)),  # touchpoints by signal, where asked for
@@ -60,7 +47,6 @@ MEMORY = np.dtype(
         ("visits", "<i8", (MAX_TRACKS, NO_STAGE)),
         ("entry", "<i8", (MAX_TRACKS,)),  # the open visit: index of an entry
         ("entered", "<i8", (MAX_TRACKS,)),  # the stage entered just now, or NONE
-        ("any_entered", "<i8"),
         ("run", "<i8", (MAX_CLOCKS,)),  # the open run, or NONE
         ("entry_count", "<i8"),
         ("run_count", "<i8"),
@@ -68,55 +54,53 @@ MEMORY = np.dtype(
 )
 
 
-class Desk(NamedTuple):
-    """What folding works with: the rules, the memory, and where results go."""
-
-    rules: np.void  # RULES
-    memory: np.void  # MEMORY
-    entries: NDArray[np.void]  # VISIT
-    runs: NDArray[np.void]  # CLOCK_RUN
-    opens: NDArray[np.int64]  # the calendars' spans, see RuleTables
-    passed: NDArray[np.int64]
-    closes: NDArray[np.int64]
-
-
 def fold_all(
-    starts: NDArray[np.int64], touches: NDArray[np.void], tables: RuleTables, as_of: int
-) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]]:
-    """States (one per lead), stage entries and clock runs (as they came about) at an instant.
+    histories: Histories, lookups: Lookups, tables: RuleTables, as_of: int
+) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void], NDArray[np.int64]]:
+    """States (one per lead), stage entries and clock runs (as they came about), and signals.
 
     Args:
-        starts: Lead i has touches[starts[i] : starts[i + 1]].
-        touches: FOLDED_TOUCH, in happening order within a lead.
+        histories: All that is known of some leads.
+        lookups: What `engine.signals` made of the rules' conditions for these histories.
         tables: The rules.
-        as_of: Microseconds, UTC; later touches are left out.
+        as_of: Microseconds, UTC; later touches are left out of the fold, not of the signals.
     """
-    states = np.zeros(len(starts) - 1, LEAD_STATE)
-    memory = np.zeros(1, MEMORY)
+    states = np.zeros(len(histories.leads), LEAD_STATE)
+    signals = np.empty(len(histories.touches), np.int64)
+    longest = int(np.diff(histories.starts).max(initial=0))
+    memory, scratch = np.zeros(1, MEMORY), np.empty(longest, FOLDED_TOUCH)
+    source = histories.touches, histories.attributes, histories.attribute_at, lookups
+    work = histories.starts, as_of, scratch, signals, states, memory
     entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
-    folded = fold_leads((starts, touches, as_of), tables, states, memory, (entries, runs))
-    return cast(tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void]], folded)
+    entries, runs = fold_leads(work, source, tables, entries, runs)
+    return states, entries, runs, signals
 
 
 @compiled
-def fold_leads(work, tables, states, memory, results):
-    """Fold lead after lead; results grow as they must."""
-    starts, touches, as_of = work
-    entries, runs = results
+def fold_leads(work, source, tables, entries, runs):
+    """Fold lead after lead; entries and runs grow as they must."""
+    starts, as_of, scratch, signals, states, memory = work
+    touches, attributes, attribute_at, lookups = source
     rules = tables.rules[0]
     for lead in range(len(states)):
         begin, end = starts[lead], starts[lead + 1]
+        fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
+        for index in range(end - begin):
+            signals[begin + index] = scratch[index]["signals"]
         steps = (end - begin + 1) * (1 + rules["track_count"] + rules["timer_count"])
         first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
         entries = with_room(entries, first_entry, steps)
         runs = with_room(runs, first_run, steps * rules["clock_count"])
-        desk = Desk(rules, memory[0], entries, runs, tables.opens, tables.passed, tables.closes)
-        fold_lead(states[lead], begin, touches[begin:end], as_of, desk)
-        for entry in range(first_entry, memory[0]["entry_count"]):
-            entries[entry]["lead"] = lead
+        own = scratch[: end - begin]
+        fold_lead(states[lead], begin, own, as_of, (rules, memory[0]), entries)
+        fresh = entries[first_entry : memory[0]["entry_count"]]
+        if rules["clock_count"] > 0:
+            run_clocks((begin, as_of), own, fresh, tables, memory[0], runs)
+        for entry in range(len(fresh)):
+            fresh[entry]["lead"] = lead
         for run in range(first_run, memory[0]["run_count"]):
             runs[run]["lead"] = lead
-    return states, entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
+    return entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
 
 
 @compiled
@@ -130,9 +114,10 @@ def with_room(records, used, more):
 
 
 @compiled
-def fold_lead(lead, begin, touches, as_of, desk):
-    """One lead, from nothing to an instant."""
-    forget(desk.memory, desk.rules)
+def fold_lead(lead, begin, touches, as_of, books, entries):
+    """One lead, from nothing to an instant; `books` are the rules and the memory."""
+    rules, memory = books
+    forget(memory, rules)
     for track in range(MAX_TRACKS):
         lead["stage"][track] = NONE
     ahead = NEVER
@@ -140,10 +125,10 @@ def fold_lead(lead, begin, touches, as_of, desk):
         if touches[index]["at"] > as_of:
             ahead = touches[index]["at"]
             break
-        evolve(lead, begin + index, touches[index], desk)
+        evolve(lead, begin + index, touches[index], rules, memory, entries)
     due = NEVER
     if lead["touchpoints"] > 0:
-        due = run_timers(lead, as_of, desk)
+        due = run_timers(lead, as_of, rules, memory, entries)
     lead["next_due"] = min(due, ahead)
 
 
@@ -161,37 +146,30 @@ def forget(memory, rules):
         memory["entry"][track] = NONE
         for stage in range(NO_STAGE):
             memory["visits"][track, stage] = 0
-    for clock in range(rules["clock_count"]):
-        memory["run"][clock] = NONE
 
 
 @compiled
-def evolve(lead, index, touch, desk):
+def evolve(lead, index, touch, rules, memory, entries):
     """Let one touchpoint change a lead, in place."""
-    at, signals, rules, memory = touch["at"], touch["signals"], desk.rules, desk.memory
+    at, signals = touch["at"], touch["signals"]
     if rules["timer_count"] > 0 and lead["touchpoints"] > 0:
-        run_timers(lead, at - 1, desk)
+        run_timers(lead, at - 1, rules, memory, entries)
     for score in range(rules["score_count"]):
         earn(lead, score, (at, signals), rules, memory)
     remember(lead, index, touch, rules, memory)
-    nothing_entered(memory, rules)
     for track in range(rules["track_count"]):
         stage = next_stage(lead, track, touch, rules, memory)
         if stage != lead["stage"][track]:
-            enter(lead, track, stage, (at, 0), desk)
-    if memory["any_entered"] or signals & rules["clock_signals"]:
-        run_clocks(at, signals, desk)
+            enter(lead, (track, stage), (at, 0), rules, memory, entries)
 
 
 @compiled
-def run_timers(lead, until, desk):
+def run_timers(lead, until, rules, memory, entries):
     """Apply the timed moves due up to an instant, in turn; return when the next one is."""
-    rules, memory = desk.rules, desk.memory
     due, track, timer = next_timer(lead, rules, memory)
     while due <= until:
-        nothing_entered(memory, rules)
-        enter(lead, track, rules["timer_to"][timer], (due, rules["timer_move"][timer]), desk)
-        run_clocks(due, 0, desk)
+        place = track, rules["timer_to"][timer]
+        enter(lead, place, (due, rules["timer_move"][timer]), rules, memory, entries)
         due, track, timer = next_timer(lead, rules, memory)
     return due
 
@@ -285,14 +263,6 @@ def remember(lead, index, touch, rules, memory):
 
 
 @compiled
-def nothing_entered(memory, rules):
-    """Before something happens: no stage was entered at it yet."""
-    memory["any_entered"] = 0
-    for track in range(rules["track_count"]):
-        memory["entered"][track] = NONE
-
-
-@compiled
 def next_stage(lead, track, touch, rules, memory):
     """Where a stage_changed says, or else where the first move that applies leads, or no change."""
     stage, target = lead["stage"][track], touch["target"]
@@ -348,25 +318,23 @@ def in_stage(lead, move, rules):
 
 
 @compiled
-def enter(lead, track, stage, cause, desk):
+def enter(lead, place, cause, rules, memory, entries):
     """Leave the open visit of a track and enter a stage; cause is (instant, timed move or 0)."""
-    memory, (at, move) = desk.memory, cause
+    (track, stage), (at, move) = place, cause
     before = lead["stage"][track]
     if before != NONE:
-        desk.entries[memory["entry"][track]]["left"] = at
+        entries[memory["entry"][track]]["left"] = at
     memory["visits"][track, stage] += 1
-    visit = desk.entries[memory["entry_count"]]
+    visit = entries[memory["entry_count"]]
     visit["track"], visit["stage"] = track, stage
     visit["visit"] = memory["visits"][track, stage]
     visit["entered"], visit["left"] = at, NEVER
     visit["after"], visit["move"] = lead["last"], move
     visit["direction"] = ENTER if before == NONE else ADVANCE if stage > before else FALL
-    visit["skipped"] = skipped(before, stage, desk.rules["open_stages"][track])
+    visit["skipped"] = skipped(before, stage, rules["open_stages"][track])
     visit["reserved"] = 0
     memory["entry"][track] = memory["entry_count"]
     memory["entry_count"] += 1
-    memory["entered"][track] = stage
-    memory["any_entered"] = 1
     lead["stage"][track], lead["since"][track] = stage, at
 
 

@@ -9,15 +9,65 @@ from engine.tables import NONE
 
 
 @compiled
-def run_clocks(at, signals, desk):
+def run_clocks(place, touches, entries, tables, memory, runs):
+    """Run the clocks of one lead over its touches and stage entries, as they came about.
+
+    `place` is the index of its first touch among all, and the instant to stop at.
+    """
+    rules, (begin, as_of) = tables.rules[0], place
+    for clock in range(rules["clock_count"]):
+        memory["run"][clock] = NONE
+    entry = 0
+    for index in range(len(touches)):
+        if touches[index]["at"] > as_of:
+            break
+        while entry < len(entries) and entries[entry]["after"] < begin + index:
+            entry = timed(entry, entries, tables, memory, runs)
+        entered_at = entry
+        nothing_entered(memory, rules)
+        while is_caused_by(entry, entries, begin + index):
+            memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
+            entry += 1
+        signals = touches[index]["signals"]
+        if entry > entered_at or signals & rules["clock_signals"]:
+            turn(touches[index]["at"], signals, tables, memory, runs)
+    while entry < len(entries):
+        entry = timed(entry, entries, tables, memory, runs)
+
+
+@compiled
+def is_caused_by(entry, entries, touch):
+    """Whether there is such an entry, and the touch caused it, not a timer after it."""
+    if entry >= len(entries):
+        return False
+    return entries[entry]["after"] == touch and entries[entry]["move"] == 0
+
+
+@compiled
+def timed(entry, entries, tables, memory, runs):
+    """Let one timed entry act on the clocks, at its own instant; the index of the next entry."""
+    nothing_entered(memory, tables.rules[0])
+    memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
+    turn(entries[entry]["entered"], 0, tables, memory, runs)
+    return entry + 1
+
+
+@compiled
+def nothing_entered(memory, rules):
+    """Before something happens: no stage was entered at it yet."""
+    for track in range(rules["track_count"]):
+        memory["entered"][track] = NONE
+
+
+@compiled
+def turn(at, signals, tables, memory, runs):
     """Stop, then cancel, then start each clock, by signals and the stages entered just now."""
-    rules, memory = desk.rules, desk.memory
-    now = (signals, memory)
+    rules, now = tables.rules[0], (signals, memory)
     for clock in range(rules["clock_count"]):
         run = memory["run"][clock]
         stop = (rules["stop_signal"][clock], rules["stop_track"][clock], rules["stop_stage"][clock])
         if run != NONE and pulled(stop, now):
-            end_run(desk.runs[run], at, MET, LATE)
+            end_run(runs[run], at, MET, LATE)
             run = NONE
         cancel = (
             rules["cancel_signal"][clock],
@@ -25,7 +75,7 @@ def run_clocks(at, signals, desk):
             rules["cancel_stage"][clock],
         )
         if run != NONE and pulled(cancel, now):
-            end_run(desk.runs[run], at, CANCELLED, BREACHED)
+            end_run(runs[run], at, CANCELLED, BREACHED)
             run = NONE
         start = (
             rules["start_signal"][clock],
@@ -33,7 +83,7 @@ def run_clocks(at, signals, desk):
             rules["start_stage"][clock],
         )
         if run == NONE and pulled(start, now):
-            run = start_run(clock, at, desk)
+            run = start_run(clock, at, tables, memory, runs)
         memory["run"][clock] = run
 
 
@@ -52,20 +102,20 @@ def end_run(run, at, in_time, too_late):
 
 
 @compiled
-def start_run(clock, at, desk):
+def start_run(clock, at, tables, memory, runs):
     """Open a run; its index."""
-    index = desk.memory["run_count"]
-    desk.memory["run_count"] += 1
-    run = desk.runs[index]
+    index = memory["run_count"]
+    memory["run_count"] += 1
+    run = runs[index]
     run["clock"], run["started"], run["ended"] = clock, at, NEVER
-    run["due"], run["outcome"], run["reserved"] = due_after(clock, at, desk), OPEN, 0
+    run["due"], run["outcome"], run["reserved"] = due_after(clock, at, tables), OPEN, 0
     return index
 
 
 @compiled
-def due_after(clock, at, desk):
+def due_after(clock, at, tables):
     """The smallest instant by which the clock's time has passed, only open time counted."""
-    rules = desk.rules
+    rules = tables.rules[0]
     first, end, within_us = (
         rules["span_start"][clock],
         rules["span_end"][clock],
@@ -73,10 +123,10 @@ def due_after(clock, at, desk):
     )
     if first == NONE:
         return at + within_us
-    span = first + np.searchsorted(desk.closes[first:end], at, side="right")
+    span = first + np.searchsorted(tables.closes[first:end], at, side="right")
     if span == end:
         return NEVER
-    target = desk.passed[span] + max(at - desk.opens[span], 0) + within_us
-    span = first + np.searchsorted(desk.passed[first:end], target, side="left") - 1
-    due = desk.opens[span] + target - desk.passed[span]
-    return due if due <= desk.closes[span] else NEVER
+    target = tables.passed[span] + max(at - tables.opens[span], 0) + within_us
+    span = first + np.searchsorted(tables.passed[first:end], target, side="left") - 1
+    due = tables.opens[span] + target - tables.passed[span]
+    return due if due <= tables.closes[span] else NEVER

@@ -8,20 +8,21 @@ from engine.folded import Folded
 from engine.funnels import TouchItems, match, table
 from engine.history import Histories
 from engine.ruleset import RuleSet
-from engine.signals import folded_touches
+from engine.signals import lookups_of
 from engine.tables import tables_of
 
 
 def fold(histories: Histories, rules: RuleSet, as_of: int) -> Folded:
     """What these histories come to at an instant (microseconds, UTC)."""
-    touches = folded_touches(histories, rules)
-    states, entries, runs = fold_all(histories.starts, touches, tables_of(rules), as_of)
-    items = TouchItems(histories.starts, touches["at"], touches["signals"].astype(np.uint64))
+    lookups = lookups_of(histories, rules)
+    states, entries, runs, signals = fold_all(histories, lookups, tables_of(rules), as_of)
+    at = np.ascontiguousarray(histories.touches["occurred_at"])
+    items = TouchItems(histories.starts, at, signals.view(np.uint64))
     return Folded(
         histories=histories,
         rules=rules,
         as_of=as_of,
-        signals=touches["signals"],
+        signals=signals,
         states=states,
         entries=entries,
         visits=_by(entries, "track"),

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 
-from engine.fold import UNKNOWN_STAGE, UNRESOLVED
+from engine.fold_touch import UNKNOWN_STAGE, UNRESOLVED
 from engine.ruleset import RuleSet, Stage, Track
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
-from engine.fold import FOLDED_TOUCH, NOT_A_CHANGE, UNRESOLVED
+from engine.fold_touch import NOT_A_CHANGE
 from engine.history import BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Strings
 from engine.resolve import Resolver
 from engine.ruleset import Condition, RuleSet
@@ -62,7 +62,8 @@ class Terms(NamedTuple):
 class Lookups(NamedTuple):
     """What the compiled pass reads."""
 
-    columns: NDArray[np.int64]  # of the touches seen as int32: the fields that rules ask about
+    ints: NDArray[np.int32]  # the touches, seen as int32
+    columns: NDArray[np.int64]  # of those: the fields that rules ask about
     by_value: Masks  # column, dictionary id
     by_amount: Masks  # touch; empty where rules do not ask
     slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
@@ -72,19 +73,41 @@ class Lookups(NamedTuple):
     all_terms: Masks
     asking: Masks  # the terms that ask about attributes
     with_any: int
-    assigned: int  # dictionary ids
-    owner: int
-    stage_changed: int
+    assigned: int  # dictionary id of the type; 0: there is none
+    owner: int  # dictionary id of the attribute
+    stage_changed: int  # dictionary id of the type; 0: there is none
+    changes: NDArray[np.int64]  # touches of that type
+    targets: NDArray[np.int32]  # of each of those
 
 
-def folded_touches(histories: Histories, rules: RuleSet) -> NDArray[np.void]:
-    """FOLDED_TOUCH per touch: its signals (bit i: signal i), target, owner and amount."""
-    lookups = _lookups(histories, _terms(rules))
-    folded = np.empty(len(histories.touches), FOLDED_TOUCH)
-    touches = histories.touches, _as_int32(histories.touches)
-    fill(touches, histories.attributes, histories.attribute_at, lookups, folded)
-    _resolve(histories, rules, folded)
-    return folded
+def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
+    """Everything that `fill` needs to tell the signals of these touches, judged once."""
+    terms = _terms(rules)
+    fields = sorted({condition.field for _, condition in terms.conditions})
+    asked = [field for field in fields if field in TEXT_FIELDS]
+    names = [field for field in fields if field.startswith(PREFIX)]
+    columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
+    slots, by_attribute, absent = _attribute_masks(histories, terms, names)
+    assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
+    changes, targets = _targets(histories, rules, changed)
+    return Lookups(
+        ints=_as_int32(histories.touches),
+        columns=columns,
+        by_value=_value_masks(histories, terms, asked, columns),
+        by_amount=_amount_masks(histories, terms) if AMOUNT in fields else _open(0, terms.words),
+        slots=slots,
+        by_attribute=by_attribute,
+        absent=absent,
+        met=np.full(len(absent), -1, np.int64),
+        all_terms=_words(terms.all, terms.words),
+        asking=_words((t for t, c in terms.conditions if c.field.startswith(PREFIX)), terms.words),
+        with_any=terms.with_any,
+        assigned=assigned,
+        owner=owner,
+        stage_changed=changed,
+        changes=changes,
+        targets=targets,
+    )
 
 
 def _terms(rules: RuleSet) -> Terms:
@@ -99,31 +122,6 @@ def _terms(rules: RuleSet) -> Terms:
 
 def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
     return np.ascontiguousarray(touches).view(np.int32).reshape(len(touches), TOUCH.itemsize // 4)
-
-
-def _lookups(histories: Histories, terms: Terms) -> Lookups:
-    words = terms.words
-    fields = sorted({condition.field for _, condition in terms.conditions})
-    asked = [field for field in fields if field in TEXT_FIELDS]
-    names = [field for field in fields if field.startswith(PREFIX)]
-    columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
-    slots, by_attribute, absent = _attribute_masks(histories, terms, (names, words))
-    ids = histories.strings.ids(["assigned", "owner", "stage_changed"])
-    return Lookups(
-        columns=columns,
-        by_value=_value_masks(histories, terms, (asked, columns, words)),
-        by_amount=_amount_masks(histories, terms, words) if AMOUNT in fields else _open(0, words),
-        slots=slots,
-        by_attribute=by_attribute,
-        absent=absent,
-        met=np.full(len(absent), -1, np.int64),
-        all_terms=_words(terms.all, words),
-        asking=_words((t for t, c in terms.conditions if c.field.startswith(PREFIX)), words),
-        with_any=terms.with_any,
-        assigned=ids[0],
-        owner=ids[1],
-        stage_changed=ids[2],
-    )
 
 
 def _open(*shape: int) -> Masks:
@@ -144,12 +142,11 @@ def _clear(masks: Masks, rows: NDArray[np.int64], term: int) -> None:
 
 
 def _value_masks(
-    histories: Histories, terms: Terms, asked: tuple[list[str], NDArray[np.int64], int]
+    histories: Histories, terms: Terms, fields: list[str], columns: NDArray[np.int64]
 ) -> Masks:
     """By column and dictionary id: the terms that a value leaves standing."""
-    fields, columns, words = asked
     used = used_values(_as_int32(histories.touches), columns)
-    masks = _open(*used.shape, words)
+    masks = _open(*used.shape, terms.words)
     for index, field in enumerate(fields):
         ids = np.flatnonzero(used[index])
         _judge_texts(masks[index], terms.on(field), ids, histories.strings)
@@ -169,9 +166,9 @@ def _judge_texts(
         _clear(masks, ids[falls], term)
 
 
-def _amount_masks(histories: Histories, terms: Terms, words: int) -> Masks:
+def _amount_masks(histories: Histories, terms: Terms) -> Masks:
     touches = histories.touches
-    masks = _open(len(touches), words)
+    masks = _open(len(touches), terms.words)
     present = touches["currency"] != 0
     for term, operators in terms.on(AMOUNT):
         verdict = np.full(len(touches), holds(operators, None))
@@ -181,10 +178,10 @@ def _amount_masks(histories: Histories, terms: Terms, words: int) -> Masks:
 
 
 def _attribute_masks(
-    histories: Histories, terms: Terms, asked: tuple[list[str], int]
+    histories: Histories, terms: Terms, fields: list[str]
 ) -> tuple[NDArray[np.int64], Masks, Masks]:
     """Slots by name id, and the terms that each attribute, or its absence, leaves standing."""
-    fields, words = asked
+    words = terms.words
     attributes, strings = histories.attributes, histories.strings
     name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
     slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
@@ -250,12 +247,11 @@ def used_values(ints, columns):
 
 
 @compiled
-def fill(touches, attributes, attribute_at, lookups, folded):
-    """Fill in what the fold needs of each touch."""
-    records, ints = touches
-    for touch in range(len(records)):
-        kind = records[touch]["type"]
-        span = (attribute_at[touch], attribute_at[touch] + records[touch]["attributes"])
+def fill(span, touches, attributes, attribute_at, lookups, folded):
+    """Fill in FOLDED_TOUCH from 0 on with what the fold needs of touches span[0] to span[1]."""
+    for touch in range(span[0], span[1]):
+        record, out = touches[touch], folded[touch - span[0]]
+        own = (attribute_at[touch], attribute_at[touch] + record["attributes"])
         signals, groups = np.int64(0), np.int64(0)
         for word in range(len(lookups.all_terms)):
             terms = lookups.all_terms[word]
@@ -264,24 +260,23 @@ def fill(touches, attributes, attribute_at, lookups, folded):
                 if terms == 0:
                     continue
             for index in range(len(lookups.columns)):
-                terms &= lookups.by_value[index, ints[touch, lookups.columns[index]], word]
+                value = lookups.ints[touch, lookups.columns[index]]
+                terms &= lookups.by_value[index, value, word]
             if len(lookups.by_amount) > 0:
                 terms &= lookups.by_amount[touch, word]
             if terms & lookups.asking[word]:
-                terms = still_standing(terms, (word, touch), attributes, span, lookups)
+                terms = still_standing(terms, (word, touch), attributes, own, lookups)
             if word == 0:
                 signals = terms
             else:
                 groups |= terms
-        folded[touch]["at"] = records[touch]["occurred_at"]
-        folded[touch]["signals"] = signals & (~lookups.with_any | groups)
-        folded[touch]["amount"] = records[touch]["amount_minor"]
-        folded[touch]["currency"] = records[touch]["currency"]
-        folded[touch]["target"] = UNRESOLVED if kind == lookups.stage_changed else NOT_A_CHANGE
-        folded[touch]["owner"] = 0
-        folded[touch]["reserved"] = 0
-        if kind == lookups.assigned and kind != 0:
-            folded[touch]["owner"] = text_of(attributes, span, lookups.owner)
+        out["at"], out["signals"] = record["occurred_at"], signals & (~lookups.with_any | groups)
+        out["amount"], out["currency"] = record["amount_minor"], record["currency"]
+        out["owner"], out["target"], out["reserved"] = 0, NOT_A_CHANGE, 0
+        if record["type"] == lookups.assigned:
+            out["owner"] = text_of(attributes, own, lookups.owner)
+        if record["type"] == lookups.stage_changed:
+            out["target"] = lookups.targets[np.searchsorted(lookups.changes, touch)]
 
 
 @compiled
@@ -319,11 +314,13 @@ def texts_of(touches, attributes, attribute_at, chosen, name):
     return found
 
 
-def _resolve(histories: Histories, rules: RuleSet, folded: NDArray[np.void]) -> None:
-    """Where each stage_changed leads."""
-    changes = np.flatnonzero(folded["target"] == UNRESOLVED)
-    if not len(changes):
-        return
+def _targets(
+    histories: Histories, rules: RuleSet, stage_changed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The touches that are a stage_changed, and where each leads."""
+    changes = np.flatnonzero(histories.touches["type"] == stage_changed)
+    if not len(changes) or not stage_changed:
+        return np.zeros(0, np.int64), np.zeros(0, np.int32)
     where = histories.touches, histories.attributes, histories.attribute_at, changes
     named = [texts_of(*where, name) for name in histories.strings.ids(["track", "stage"])]
     pairs, which = np.unique(named[0] << 32 | named[1] & 0xFFFFFFFF, return_inverse=True)
@@ -334,4 +331,4 @@ def _resolve(histories: Histories, rules: RuleSet, folded: NDArray[np.void]) -> 
         resolver.target(None if pair >> 32 == 0 else track, stage)
         for pair, track, stage in zip(pairs.tolist(), tracks, stages, strict=True)
     ]
-    folded["target"][changes] = np.array(targets, np.int32)[which]
+    return changes, np.array(targets, np.int32)[which]
