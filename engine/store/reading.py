@@ -78,11 +78,10 @@ def histories(
     values = {"known_at": known_at, "streams": _json(streams_of(chosen))}
     with without_collecting():
         rows = connection.execute(statement, values).fetchall()
-    streams = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-    positions = np.fromiter((row[1] for row in rows), np.int64, len(rows))
-    packed = [row[2] for row in rows]
-    del rows
-    return _grouped(connection, chosen, streams, positions, packed, strings)
+        streams, positions, packed = zip(*rows, strict=True) if rows else ((), (), ())
+        del rows
+    numbers = np.array(streams, np.int64), np.array(positions, np.int64)
+    return _grouped(connection, chosen, *numbers, packed, strings)
 
 
 def touchpoints_of(
