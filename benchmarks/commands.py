@@ -26,7 +26,7 @@ print(time.perf_counter() - began, file=sys.stderr)
 """
 IMPORTS = {
     "pipeline": "engine.cli.reports, engine.reading, engine.reports.pipeline, engine.store.facts",
-    "lead show": "engine.cli.lead, engine.audit, engine.rulefile, engine.store.facts",
+    "lead show": "engine.cli.lead, engine.lead_names, engine.rulefile, engine.store.facts",
 }
 
 

@@ -5,41 +5,16 @@ from typing import Any
 import numpy as np
 
 from engine.codec import decode
-from engine.errors import NoSuchLead
 from engine.folded import Folded
 from engine.folding import fold
-from engine.identifiers import canonical_value
 from engine.instants import format_instant
-from engine.privacy import IdentifierKey, WorkspaceKey, context_of, unseal
+from engine.privacy import WorkspaceKey, context_of, unseal
 from engine.ruleset import RuleSet
 from engine.states import state_documents
 from engine.store.facts import Facts
-from engine.touchpoint import KINDS, Touchpoint
+from engine.touchpoint import Touchpoint
 
 Document = dict[str, Any]
-NAMESPACED = ("crm_id", "external_id")
-
-
-def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
-    """The number of a lead named by its id, or by an identifier in clear.
-
-    Identifiers are `email:an@example.vn`, `phone:+84…`, `user_id:…`, and with their
-    namespace `crm_id:hubspot:991`.
-
-    Raises:
-        NoSuchLead: Nobody is called so.
-        Refused: It is no e-mail address or phone number.
-    """
-    kind, separator, rest = named.partition(":")
-    if separator and kind in KINDS:
-        namespace, _, value = rest.partition(":") if kind in NAMESPACED else ("", "", rest)
-        digest = key.digest(kind, namespace, canonical_value(kind, value, region))
-        number = facts.find_lead_by(kind, digest)
-    else:
-        number = facts.find_lead(named)
-    if number is None:
-        raise NoSuchLead(kind if separator else named)
-    return number
 
 
 def state(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Document | None:

@@ -1,7 +1,7 @@
 """The one place that knows Numba: `compiled` turns integer functions into machine code.
 
-With `NUMBA_DISABLE_JIT=1` in the environment the same functions run as plain
-Python, with the same results to the byte.
+With `NUMBA_DISABLE_JIT=1` in the environment, or after `leave_plain`, the same functions
+run as plain Python, with the same results to the byte.
 
 Numba keeps machine code by the age of a function's own file, and would go on using
 it when a function or constant that it calls from elsewhere has changed. So the code
@@ -12,13 +12,24 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
-
 Function = TypeVar("Function", bound=Callable[..., Any])
 KEPT_IN = "leadledger-compiled"
+
+
+_plain = os.environ.get("NUMBA_DISABLE_JIT") == "1"
+
+
+def leave_plain() -> None:
+    """Compile nothing that is defined from now on.
+
+    A few touchpoints are folded sooner than Numba and its machine code are loaded.
+    """
+    global _plain
+    _plain = True
 
 
 def compiled(function: Function) -> Function:
@@ -27,16 +38,18 @@ def compiled(function: Function) -> Function:
     Inlining makes the fold three times as fast: records and arrays are handed over in dozens
     of registers each otherwise.
     """
+    if _plain:
+        return function
+    import numba
+
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        vars(numba.config)["CACHE_DIR"] = str(code_folder())
     compile_it = numba.njit(cache=True, error_model="numpy", forceinline=True)
     return cast(Function, compile_it(function))
 
 
+@cache
 def code_folder() -> Path:
-    """Where machine code is kept between runs."""
-    return Path(vars(numba.config)["CACHE_DIR"])
-
-
-def _cache_folder() -> Path:
     """Where machine code of just these sources is kept; that of others is removed."""
     package = Path(__file__).parent
     sources = (path.read_bytes() for path in sorted(package.glob("*.py")))
@@ -48,7 +61,3 @@ def _cache_folder() -> Path:
     if not folder.exists() and folder.parent.exists():
         shutil.rmtree(folder.parent, ignore_errors=True)
     return folder
-
-
-if "NUMBA_CACHE_DIR" not in os.environ:
-    vars(numba.config)["CACHE_DIR"] = str(_cache_folder())

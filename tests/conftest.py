@@ -2,6 +2,10 @@
 
 import pytest
 
+import engine.folding  # first of all: a command under test must not leave the fold uncompiled
+
+assert engine.folding
+
 
 def pytest_terminal_summary(terminalreporter):
     for report in terminalreporter.stats.get("passed", []):

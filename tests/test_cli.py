@@ -87,6 +87,14 @@ def test_a_bar_is_as_long_as_the_list_behind_it(run):
         assert len(document(run(*words))) == step["reached"]
 
 
+def test_a_bar_of_a_bucket_is_as_long_as_the_list_behind_it(run):
+    by = ("funnel", "first_touch_to_won", "--by", "channel", "--by", "owner", "--json")
+    for bucket in document(run(*by))["buckets"][:4]:
+        values = [word for value in bucket["by"].values() for word in ("--bucket", value)]
+        listed = document(run(*by, "--leads", "1", *values))
+        assert len(listed) == bucket["steps"][0]["reached"]
+
+
 def test_the_state_at_the_last_touchpoint_is_the_same_live_and_as_of(run):
     live = document(run("leads", "--limit", "1000", "--json"))
     told = document(run("leads", "--limit", "1000", "--json", "--as-of", live["as_of"]))

@@ -10,6 +10,7 @@ from engine.cli.options import as_json, reading
 from engine.cli.session import Session, session
 
 Document = dict[str, Any]
+FEW = 500  # touchpoints that plain Python folds sooner than machine code is loaded
 
 
 @click.group("lead")
@@ -31,12 +32,13 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     """
     if reveal and not (reason and reason.strip()):
         raise click.UsageError("--reveal needs --reason: who looks at personal data says why.")
-    from engine import audit
     from engine.errors import NotYet
     from engine.instants import format_instant
 
     with session(where["db"]) as opened:
         number, rules, as_of = _asked(opened, lead, where)
+        from engine import audit
+
         document = audit.state(opened.facts, number, rules, as_of)
         if document is None:
             raise NotYet(format_instant(as_of))
@@ -61,10 +63,10 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
     \b
         $ leadledger lead history email:an@example.vn
     """
-    from engine import audit
-
     with session(where["db"]) as opened:
         number, rules, as_of = _asked(opened, lead, where)
+        from engine import audit
+
         lines = audit.history(opened.facts, number, rules, as_of)
     if as_json:
         output.emit(lines)
@@ -74,11 +76,15 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
 
 
 def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any, int]:
-    from engine import audit
+    """The lead's number, the rules and the instant; decides how its few touchpoints are folded."""
+    from engine.compiled import leave_plain
+    from engine.lead_names import find
     from engine.privacy import IdentifierKey
 
     key = IdentifierKey(opened.settings.identifier_key)
-    number = audit.find(opened.facts, lead, key, opened.settings.phone_region)
+    number = find(opened.facts, lead, key, opened.settings.phone_region)
+    if opened.facts.touchpoint_count(number) <= FEW:
+        leave_plain()
     as_of = opened.facts.clock() if where["as_of"] is None else where["as_of"]
     return number, opened.rules(where["rules"]), as_of
 

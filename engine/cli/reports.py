@@ -95,6 +95,12 @@ def _outcomes(
     show_default=True,
     help="With --leads: which bar of the step.",
 )
+@click.option(
+    "--bucket",
+    multiple=True,
+    metavar="VALUE",
+    help="With --leads and --by: only the bucket with this value, one for each --by.",
+)
 @as_json
 def funnel_command(
     name: str | None, step: int | None, lang: str, as_json: bool, **where: Any
@@ -127,7 +133,10 @@ def _funnel(opened: Any, name: str, step: int | None, where: Document) -> Any:
     frames = opened.frames(where["rules"], where["as_of"], funnel.NEEDS)
     if step is None:
         return funnel.report(frames, name, by_what)
-    return funnel.behind(frames, name, funnel.Bar(where["bar"], step))
+    if where["bucket"] and len(where["bucket"]) != len(where["by"]):
+        raise click.UsageError("--bucket wants as many values as there are --by.")
+    bucket = dict(zip(where["by"], where["bucket"], strict=True)) if where["bucket"] else None
+    return funnel.behind(frames, name, funnel.Bar(where["bar"], step), by_what, bucket)
 
 
 def _list_funnels(rules: Any, lang: str, as_json: bool) -> None:

@@ -136,6 +136,11 @@ class Facts:
         """The number of the lead that this identifier names."""
         return self.find_lead(originator_of(Identifier(kind, digest)))
 
+    def touchpoint_count(self, lead: int) -> int:
+        """How many touchpoints a lead has, void ones too."""
+        with self.snapshot() as connection:
+            return reading.touchpoint_count(connection, lead)
+
     def touchpoints_of(self, lead: int, known_at: int | None = None) -> list[StoredTouchpoint]:
         """All touchpoints of a lead, void ones too, by position."""
         with self.snapshot() as connection:

@@ -84,6 +84,13 @@ def histories(
     return _grouped(connection, chosen, *numbers, packed, strings)
 
 
+def touchpoint_count(connection: sqlite3.Connection, lead: int) -> int:
+    """How many touchpoints a lead's streams hold, void ones too."""
+    statement = "SELECT count(*) FROM touchpoints WHERE stream IN (SELECT value FROM json_each(?))"
+    streams = _json(streams_of(np.array([lead], np.int64)))
+    return int(connection.execute(statement, (streams,)).fetchone()[0])
+
+
 def touchpoints_of(
     connection: sqlite3.Connection, lead: int, known_at: int | None
 ) -> list[StoredTouchpoint]:
