@@ -1,18 +1,16 @@
 """Calendars as spans of open time, in UTC microseconds."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.instants import DAY_US, MINUTE_US, microseconds
 from engine.ruleset import Calendar
 
-MINUTE_US = 60_000_000
-DAY_US = 86_400_000_000
 DAYS = (date(2150, 1, 1) - date(1970, 1, 1)).days  # touchpoints end at 2100; clocks may run on
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def open_spans(calendar: Calendar) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -66,7 +64,7 @@ def _offset(zone: str, day: int) -> int:
 
 def _instant(zone: str, day: int, minute: int) -> int:
     local = datetime(1970, 1, 1, tzinfo=ZoneInfo(zone)) + timedelta(days=day, minutes=minute)
-    return (local.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+    return microseconds(local)
 
 
 def _day_number(text: str) -> int:

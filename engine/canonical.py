@@ -27,11 +27,13 @@ from engine.fields import (
     text,
     without_separator,
 )
-from engine.identifiers import DEFAULT_REGION, NO_NAMESPACE, Clear, folded_name, forms_of
+from engine.identifiers import NO_NAMESPACE, Clear, folded_name, forms_of
 from engine.people import People, read_people
 from engine.privacy import IdentifierKey
+from engine.settings import DEFAULT_PHONE_REGION
 from engine.strict_json import parse_object
 from engine.touchpoint import (
+    CAMPAIGN_FIELDS,
     MAX_ATTRIBUTES,
     Actor,
     Campaign,
@@ -67,7 +69,7 @@ _KEYS = frozenset(
         "personal",
     )
 )
-_CAMPAIGN_KEYS = frozenset(Campaign.__struct_fields__)
+_CAMPAIGN_KEYS = frozenset(CAMPAIGN_FIELDS)
 _ACTOR_KEYS = frozenset(Actor.__struct_fields__)
 _MONEY_KEYS = frozenset(Money.__struct_fields__)
 _ABSENT = {
@@ -97,7 +99,7 @@ def canonicalise(
     raw: bytes | dict[str, Any],
     received_at: int,
     identifier_key: IdentifierKey,
-    phone_region: str = DEFAULT_REGION,
+    phone_region: str = DEFAULT_PHONE_REGION,
 ) -> Draft:
     """The canonical touchpoint of JSON text, or of an object that a mapping made.
 

@@ -6,7 +6,7 @@ Pure, and without a word of the row in any complaint: `Unmappable` names columns
 import functools
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -16,12 +16,11 @@ from msgspec import Struct
 
 from engine.catalogue import currencies
 from engine.errors import Unmappable
+from engine.instants import microseconds
 from engine.touchpoint import Scalar
 
 Fields = Mapping[str, Scalar]  # one row: by column, or by dotted path; what is null is left out
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 UNIX = {"unix": 6, "unix_ms": 3, "unix_us": 0}  # decimal places that make microseconds of it
 TRUE, FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
 ALONE = ("", "")  # the texts around a column that stands alone
@@ -160,17 +159,29 @@ def money(amount: Amount, fields: Fields) -> dict[str, Any] | None:
 
 
 def instant(cell: Cell, value: Scalar) -> tuple[int, str]:
+    """Microseconds and quality of a time, by the first of the mapping's forms that it has.
+
+    Raises:
+        Unmappable: It has none of them.
+    """
     for form in cell.notation.times:
         if form in UNIX:
-            with_point = _decimal(cell, value).scaleb(UNIX[form])
-            return int(with_point), "exact"
-        found = _clock(form, text_of(value).strip(), cell.notation.zone)
+            found = _since_1970(cell, value, UNIX[form])
+        else:
+            found = _clock(form, text_of(value).strip(), cell.notation.zone)
         if found is not None:
             return found
     raise Unmappable(
         f"{named(cell)} is no time in any of the forms {', '.join(cell.notation.times)}, "
         "or has no offset where the mapping has no zone"
     )
+
+
+def _since_1970(cell: Cell, value: Scalar, places: int) -> tuple[int, str] | None:
+    try:
+        return int(_decimal(cell, value).scaleb(places)), "exact"
+    except Unmappable:
+        return None
 
 
 def is_instant(value: object) -> bool:
@@ -190,7 +201,7 @@ def _clock(form: str, text: str, zone: str | None) -> tuple[int, str] | None:
             return None
         at = at.replace(tzinfo=ZoneInfo(zone))
     is_date = _is_date(text) if form == "iso" else not _CLOCK.search(form)
-    return (at - EPOCH) // MICROSECOND, "date" if is_date else "exact"
+    return microseconds(at), "date" if is_date else "exact"
 
 
 _CLOCK = re.compile("%[HIMSfXcsT]")
@@ -205,12 +216,14 @@ def _is_date(text: str) -> bool:
 
 
 def text_of(value: Scalar) -> str:
+    """A value as a CSV file would write it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else repr(value)
 
 
 def named(cell: Cell) -> str:
+    """What a cell is called in complaints: by its columns."""
     return " and ".join(f"column {column}" for column in cell.columns) or "a constant"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ruleset import RuleSet
+from engine.ruleset import RuleSet, Score
 
 TICK_BITS = 12
 TICKS_PER_HALF_LIFE = 1 << TICK_BITS
@@ -21,15 +21,19 @@ FACTORS: NDArray[np.int64] = np.array(
 )
 
 
+def tick_us(score: Score) -> int:
+    """How long a tick of a score takes; 0: it does not fade."""
+    return (score.half_life_us or 0) // TICKS_PER_HALF_LIFE
+
+
 def scores_at(
     scores: NDArray[np.int64], last_at: NDArray[np.int64], rules: RuleSet, as_of: int
 ) -> NDArray[np.int64]:
     """Micro-points of `last_at` (n x scores), brought forward to an instant as the fold does it."""
     forward = scores[:, : len(rules.scores)].copy()
     for index, score in enumerate(rules.scores):
-        tick_us = (score.half_life_us or 0) // TICKS_PER_HALF_LIFE
-        if tick_us:
-            ticks = as_of // tick_us - last_at // tick_us
+        if tick := tick_us(score):
+            ticks = as_of // tick - last_at // tick
             forward[:, index] = _faded(forward[:, index], ticks)
     return forward
 

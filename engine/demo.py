@@ -1,17 +1,17 @@
 """The demo: the seeded sample, recorded as any batch of touchpoints is."""
 
-from collections import Counter
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from engine.edge import Edge, Row
+from engine.errors import NotADemo
 from engine.lifecycle import Recorded, record
 from engine.privacy import WorkspaceKey
+from engine.progress import Progress
 from engine.sample import touchpoints
-from engine.store.facts import Facts
+from engine.store.facts import Facts, models_beside
 
 ORIGIN = "sample"
 BATCH = 1_000
@@ -19,11 +19,22 @@ FILE = "leadledger.db"
 
 
 def clean(folder: Path) -> Path:
-    """An empty place for the demo's database; only what a demo made is removed."""
+    """An empty place for the demo's database; only what a demo made is removed.
+
+    Raises:
+        NotADemo: A database is there that holds something else.
+        StoreError: Something is there that cannot be looked into.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob(f"{Path(FILE).stem}*"):
-        path.unlink()
-    return folder / FILE
+    database = folder / FILE
+    if database.exists() and database.stat().st_size:
+        with Facts.open(database, create=False) as facts:
+            if facts.intake().keys() - {ORIGIN}:
+                raise NotADemo(database)
+    for made in (database, models_beside(database)):
+        for path in folder.glob(f"{made.name}*"):
+            path.unlink()
+    return database
 
 
 def record_sample(
@@ -31,7 +42,7 @@ def record_sample(
     edge: Edge,
     workspace_key: WorkspaceKey,
     sample: tuple[int, int],
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Recorded:
     """Record a sample (seed, leads) that ends now; what became of it."""
     now = facts.clock()
@@ -39,11 +50,9 @@ def record_sample(
         Row(origin=ORIGIN, line=line, data=msgspec.json.encode(touchpoint), value=touchpoint)
         for line, touchpoint in enumerate(touchpoints(sample[0], now=now, leads=sample[1]), start=1)
     ]
-    received, recorded, duplicates, aside = 0, 0, 0, Counter[str]()
+    done = Recorded()
     waiting = iter(rows)
     while batch := list(islice(waiting, BATCH)):
-        done = record(facts, edge.accept(batch, facts.clock()), workspace_key=workspace_key)
-        received, recorded = received + done.received, recorded + done.recorded
-        duplicates, aside = duplicates + done.duplicates, aside + done.set_aside
-        progress(received, len(rows))
-    return Recorded(received, recorded, duplicates, aside)
+        done += record(facts, edge.accept(batch, facts.clock()), workspace_key=workspace_key)
+        progress(done.received, len(rows))
+    return done

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from engine.canonical import Draft, canonicalise
 from engine.codec import encode
 from engine.errors import Refused, Undecodable
-from engine.identifiers import DEFAULT_REGION
 from engine.privacy import IdentifierKey, Keyring, context_of, key_id_of, seal
+from engine.settings import DEFAULT_PHONE_REGION
 from engine.touchpoint import Arrival, Encoded, Touchpoint
 
 
@@ -32,7 +32,10 @@ class Edge:
     """Takes batches of rows; holds the keys that this needs."""
 
     def __init__(
-        self, identifier_key: IdentifierKey, keyring: Keyring, phone_region: str = DEFAULT_REGION
+        self,
+        identifier_key: IdentifierKey,
+        keyring: Keyring,
+        phone_region: str = DEFAULT_PHONE_REGION,
     ) -> None:
         self._identifier_key = identifier_key
         self._keyring = keyring

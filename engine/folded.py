@@ -18,7 +18,7 @@ LEAD_STATE = np.dtype(
         ("first_at", "<i8"),
         ("last_at", "<i8"),
         ("seen", "<i8"),  # bit i: signal i was shown
-        ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of last_at; see fold.scores_at
+        ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of last_at; see decay.scores_at
         ("stage", "<i4", (MAX_TRACKS,)),  # index, -1: none
         ("since", "<i8", (MAX_TRACKS,)),  # when that stage was entered
         ("owner", "<i4"),  # dictionary id, 0: none
@@ -29,6 +29,7 @@ LEAD_STATE = np.dtype(
     ]
 )
 ENTER, ADVANCE, FALL = 0, 1, 2
+DIRECTIONS = ("enter", "advance", "fall")
 VISIT = np.dtype(
     [
         ("lead", "<i4"),  # index into Histories.leads
@@ -45,6 +46,7 @@ VISIT = np.dtype(
     ]
 )
 OPEN, MET, LATE, CANCELLED, BREACHED = 0, 1, 2, 3, 4
+OUTCOMES = ("open", "met", "late", "cancelled", "breached")
 CLOCK_RUN = np.dtype(
     [
         ("lead", "<i4"),

@@ -39,7 +39,7 @@ class FunnelTable(NamedTuple):
     order: int
     entry: int
     window_us: int  # NEVER: not set
-    timed: bool  # has a window or a within: attempts can be open
+    timed: bool  # attempts can be open
     relevant: np.uint64  # the signals of steps and exclusions
     universe: np.uint64  # 0: all touches
     steps: NDArray[np.void]  # STEP
@@ -56,7 +56,7 @@ def table(rules: RuleSet, funnel: Funnel) -> FunnelTable:
         order=_ORDERS[funnel.order],
         entry=_ENTRIES[funnel.entry],
         window_us=_or_never(funnel.window_us),
-        timed=funnel.window_us is not None or any(step.within_us for step in funnel.steps),
+        timed=funnel.limits_time,
         relevant=_union(row[0] for row in (*steps, *exclusions)),
         universe=_union(bits[name] for name in funnel.universe),
         steps=np.array(steps, STEP),

@@ -13,8 +13,8 @@ import phonenumbers
 
 from engine.catalogue import placeholders
 from engine.errors import Refused
+from engine.settings import DEFAULT_PHONE_REGION
 
-DEFAULT_REGION = "VN"  # where a phone number without + is read, unless a setting says otherwise
 NO_NAMESPACE = frozenset(("email", "phone"))
 SOURCE_IS_NAMESPACE = frozenset(("crm_id", "external_id"))
 
@@ -41,7 +41,7 @@ def is_placeholder(kind: str, value: str) -> bool:
     return kind == "email" and folded.partition("@")[0] in known["roles"]
 
 
-def canonical_value(kind: str, value: str, region: str = DEFAULT_REGION) -> str:
+def canonical_value(kind: str, value: str, region: str = DEFAULT_PHONE_REGION) -> str:
     """The one form of an identifier's value, which must be text in NFC.
 
     Raises:
@@ -72,7 +72,7 @@ def canonical_email(value: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def canonical_phone(value: str, region: str = DEFAULT_REGION) -> str:
+def canonical_phone(value: str, region: str = DEFAULT_PHONE_REGION) -> str:
     """A phone number as E.164.
 
     With + it must be possible in its country. Without, it must be in use in

@@ -8,8 +8,7 @@ changed is not read again; one that has only grown is read from where it ended.
 import signal
 import threading
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +22,7 @@ from engine import lifecycle, mapfile
 from engine.edge import Edge, Row
 from engine.mapping import RowMapping
 from engine.privacy import WorkspaceKey
+from engine.progress import Progress, quiet
 from engine.rowcheck import SAMPLE, check_encoding, check_heading, check_json_lines, check_paths
 from engine.rowfile import Lines, Place, RawRow, Stream, opened, told
 from engine.rowmap import EqualRows, Mapper, Source, plan_of, stamp_of
@@ -33,8 +33,6 @@ from engine.touchpoint import Arrival
 BATCH = 1000  # rows
 BATCH_BYTES = 8 << 20
 CHUNK = 1 << 20  # bytes read at once to find out whether a file has only grown
-
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def import_file(
     mapping: RowMapping | None = None,
     *,
     workspace_key: WorkspaceKey,
-    progress: Progress | None = None,
+    progress: Progress = quiet,
 ) -> Imported:
     """Import a file of touchpoints, or of anything that a mapping reads.
 
@@ -98,8 +96,7 @@ def import_file(
         run.begin()
         for batch in run.batches():
             run.record(batch)
-            if progress:
-                progress(*run.done)
+            progress(*run.done)
             if interrupted.is_set():
                 raise Interrupted(path, run.outcome())
         run.finish()
@@ -127,8 +124,7 @@ class Run:
         self._begun_at = 0
         self._mapper: Mapper | None = None
         self._equal = EqualRows()
-        self._counts: Counter[str] = Counter()
-        self._set_aside: Counter[str] = Counter()
+        self._recorded = lifecycle.Recorded()
 
     @property
     def done(self) -> tuple[int, int]:
@@ -190,10 +186,10 @@ class Run:
     def outcome(self) -> Imported:
         """What was done so far."""
         return Imported(
-            received=self._counts["received"],
-            recorded=self._counts["recorded"],
-            duplicates=self._counts["duplicates"],
-            set_aside=dict(self._set_aside),
+            received=self._recorded.received,
+            recorded=self._recorded.recorded,
+            duplicates=self._recorded.duplicates,
+            set_aside=dict(self._recorded.set_aside),
             read_bytes=self._state.place.offset - self._begun_at,
             resumed_at=self._begun_at,
             line=self._state.place.line,
@@ -243,16 +239,12 @@ class Run:
 
     def _commit(self, arrivals: list[Arrival]) -> None:
         state = msgspec.json.encode(self._state).decode()
-        recorded = lifecycle.record(
+        self._recorded += lifecycle.record(
             self._facts,
             arrivals,
             workspace_key=self._workspace_key,
-            progress=lifecycle.Progress(self._key, state),
+            import_state=lifecycle.ImportState(self._key, state),
         )
-        self._counts["received"] += recorded.received
-        self._counts["recorded"] += recorded.recorded
-        self._counts["duplicates"] += recorded.duplicates
-        self._set_aside += recorded.set_aside
 
 
 def _continued(known: State, now: State, stream: Stream) -> State:

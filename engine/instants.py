@@ -36,7 +36,7 @@ def parse_instant(text: str) -> int:
     if leap:
         text = text[:17] + "59" + text[19:]
     try:
-        at = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
+        at = microseconds(datetime.fromisoformat(text.upper()))
     except ValueError as error:
         raise BadInstant("there is no such day or time") from error
     if not leap:
@@ -44,6 +44,11 @@ def parse_instant(text: str) -> int:
     if (at // SECOND_US + 1) % 86_400:
         raise BadInstant("a leap second ends a day of UTC, and this one does not")
     return at + SECOND_US
+
+
+def microseconds(moment: datetime) -> int:
+    """The instant of a moment that has an offset, in whole microseconds."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def format_instant(at: int) -> str:

@@ -1,12 +1,10 @@
 """Which lead is meant by what people call it."""
 
 from engine.errors import NoSuchLead
-from engine.identifiers import canonical_value
+from engine.identifiers import SOURCE_IS_NAMESPACE, canonical_value
 from engine.privacy import IdentifierKey
 from engine.store.facts import Facts
 from engine.touchpoint import KINDS
-
-NAMESPACED = ("crm_id", "external_id")
 
 
 def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
@@ -21,7 +19,7 @@ def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
     """
     kind, separator, rest = named.partition(":")
     if separator and kind in KINDS:
-        namespace, _, value = rest.partition(":") if kind in NAMESPACED else ("", "", rest)
+        namespace, _, value = rest.partition(":") if kind in SOURCE_IS_NAMESPACE else ("", "", rest)
         digest = key.digest(kind, namespace, canonical_value(kind, value, region))
         number = facts.find_lead_by(kind, digest)
     else:

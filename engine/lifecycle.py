@@ -30,7 +30,7 @@ _REUSED = ("id_reused", "this source and event_id are recorded with other conten
 Remap = Callable[[bytes], list[Row]]  # the rows of a delivery of a mapped file; may raise Refused
 
 
-class Progress(NamedTuple):
+class ImportState(NamedTuple):
     """How far an import has come, kept together with what it recorded."""
 
     key: str
@@ -46,13 +46,21 @@ class Recorded:
     duplicates: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)  # by reason
 
+    def __add__(self, more: "Recorded") -> "Recorded":
+        return Recorded(
+            self.received + more.received,
+            self.recorded + more.recorded,
+            self.duplicates + more.duplicates,
+            self.set_aside + more.set_aside,
+        )
+
 
 def record(
     facts: Facts,
     arrivals: Sequence[Arrival],
     *,
     workspace_key: WorkspaceKey,
-    progress: Progress | None = None,
+    import_state: ImportState | None = None,
 ) -> Recorded:
     """Store a batch in one transaction: all of it or, on any error, nothing.
 
@@ -70,8 +78,8 @@ def record(
             kept = aside.set_aside(connection, arrivals[index], why, now, workspace_key)
             verdicts[index] = SET_ASIDE if kept else DUPLICATE
         _count(connection, arrivals, verdicts)
-        if progress is not None:
-            ledger.keep_import_state(connection, progress.key, progress.state)
+        if import_state is not None:
+            ledger.keep_import_state(connection, *import_state)
     reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
     return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons)
 

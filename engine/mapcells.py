@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import re2
 from msgspec.structs import replace
 
 from engine.cells import UNIX, Cell, Notation, is_instant
@@ -41,6 +40,7 @@ def cell_of(
 def cell_table(
     notation: Notation, kind: str | None, timed: bool, free: bool, opened: Table
 ) -> Cell:
+    """A cell as a table: where its value comes from, and what becomes of it."""
     if timed:
         notation = replace(
             notation,
@@ -98,6 +98,7 @@ def _check_times(node: Node, cell: Cell) -> None:
 
 
 def known(read: Reader[Cell], knows: Callable[[str], bool], node: Node) -> Cell:
+    """A cell of which every word that the mapping itself gives is known."""
     cell = read(node)
     words = [cell.constant, cell.default, *(cell.values or {}).values()]
     for word in words:
@@ -109,6 +110,7 @@ def known(read: Reader[Cell], knows: Callable[[str], bool], node: Node) -> Cell:
 def named_cells(
     names: Sequence[str] | None, read: Reader[Cell], node: Node
 ) -> dict[str, Cell | None]:
+    """Cells by field; `names` None: the fields are free."""
     if not isinstance(node.data, dict) or not node.data:
         raise node.wrong(f"must be a table of fields, not {described(node.data)}")
     cells: dict[str, Cell | None] = {}
@@ -126,6 +128,7 @@ def _value_map(node: Node) -> dict[str, Any]:
 
 
 def word_of(node: Node) -> str:
+    """A scalar as the text that a row is compared with."""
     value = values.scalar(node)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -138,6 +141,7 @@ def text_list(node: Node) -> tuple[str, ...]:
 
 
 def time_form(node: Node) -> str:
+    """How times are written: iso, a unit since 1970, or a form of strptime."""
     form = values.text(node)
     if form in UNIX or form == "iso":
         return form
@@ -152,12 +156,14 @@ def time_form(node: Node) -> str:
 
 
 def one_character(node: Node) -> str:
+    """A single character that ends no line."""
     if len(values.text(node)) != 1 or node.data in "\r\n\0":
         raise node.wrong(f"must be one character, not {described(node.data)}")
     return values.text(node)
 
 
 def encoding(node: Node) -> str:
+    """The name of an encoding in which a line end is one byte."""
     try:
         name = codecs.lookup(values.text(node)).name
         "".encode(name)
@@ -169,8 +175,6 @@ def encoding(node: Node) -> str:
 
 
 def _pattern(node: Node) -> str:
-    try:
-        re2.compile(values.text(node))
-    except re2.error as error:
-        raise node.wrong(f"{shown(node.data)} is no RE2 pattern: {error}") from None
-    return values.text(node)
+    """An RE2 expression; an empty one would cut out nothing."""
+    values.text(node)
+    return values.pattern(node)

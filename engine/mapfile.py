@@ -25,9 +25,8 @@ from engine.mapcells import (
     word_of,
 )
 from engine.mapping import Lookup, Outline, Requirement, RowMapping
-from engine.rulefile import decode
+from engine.rulefile import decode, placed
 from engine.rulelang import values
-from engine.rulelang.lines import line_of, locate
 from engine.rulelang.reader import (
     Names,
     Node,
@@ -37,15 +36,13 @@ from engine.rulelang.reader import (
     described,
     many,
     shown,
-    shown_path,
     some,
     table,
     tables,
 )
-from engine.touchpoint import KINDS, PERSONAL_FIELDS
+from engine.touchpoint import CAMPAIGN_FIELDS, KINDS, PERSONAL_FIELDS
 
 TEXT_FIELDS = ("source", "event_id", "time_quality", "deal", "account")
-CAMPAIGN_FIELDS = ("source", "medium", "name", "term", "content")
 ACTOR_FIELDS = ("kind", "id")
 
 
@@ -98,9 +95,7 @@ def parse(text: str, origin: str = "mapping") -> RowMapping:
     reading = Reading(Names("UTC", (), (), (), ()))
     mapping = _mapping(Table(Node(document, (), reading)), origin)
     if reading.faults:
-        lines = locate(text)
-        faults = [Fault(shown_path(at), line_of(at, lines), why) for at, why in reading.faults]
-        raise MappingInvalid(origin, sorted(faults, key=lambda fault: fault.line or 0))
+        raise MappingInvalid(origin, placed(reading.faults, text))
     canonical = json.dumps(document, sort_keys=True, default=str)
     return replace(mapping, id=hashlib.sha256(canonical.encode()).hexdigest())
 

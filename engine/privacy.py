@@ -16,9 +16,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.errors import BadKey, WrongKey
+from engine.settings import KEY_BYTES
 from engine.touchpoint import CONTENT_DIGITS, Identifier, Sealed, Touchpoint
 
-KEY_BYTES = 32
 NONCE_BYTES = 12
 _ALONE = b"leadledger aside"
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from engine.progress import Progress, quiet
 from engine.projections import database
 from engine.projections.database import Models
 from engine.projections.projection import READ_MODELS, Frames, Projection
-from engine.projections.runner import Progress, bring_up_to_date, chunks, derive_leads, quiet
+from engine.projections.runner import bring_up_to_date, chunks, derive_leads
 from engine.ruleset import RuleSet
 from engine.store.facts import Facts
 

@@ -18,7 +18,7 @@ from typing import Any
 from engine import mapfile
 from engine.cells import Fields
 from engine.edge import Edge, Row
-from engine.errors import FileUnreadable, ForeignFile, Refused, Unmappable
+from engine.errors import EngineError, FileUnreadable, ForeignFile, Refused, Unmappable
 from engine.mapping import (
     RowMapping,
     Table,
@@ -114,31 +114,42 @@ class Mapper:
         except Refused as refused:
             kept["heading"] = self._source.heading
             kept["bytes"] = base64.b64encode(raw.data).decode()
+            self._numbered(kept, raw.data)
             return [], [self._aside(raw.line, json.dumps(kept), refused)]
         kept["row"] = fields
-        event_id = ""
-        if self._mapping.counts_equal_rows:
-            digest = self._edge.digest(canonical_row(fields).encode())
-            kept["equal"] = self._equal.number(digest)
-            event_id = f"{digest}-{kept['equal']}"
+        event_id = self._numbered(kept, canonical_row(fields).encode())
         return self._touchpoints(kept, fields, event_id)
 
     def map_again(self, kept: Mapping[str, Any]) -> tuple[list[Row], list[Arrival]]:
         """The same, of what was kept when a row was set aside."""
-        if "bytes" in kept:
-            data = base64.b64decode(kept["bytes"])
-            lines = Lines(io.BytesIO(data), Place(line=kept["line"] - 1), self._source.path)
-            rows, failures = [], []
-            for raw in self._source.raw_rows(lines):
-                more, failed = self.map(raw)
-                rows += more
-                failures += failed
-            return rows, failures
+        if "bytes" not in kept:
+            return self._again(kept, kept["row"])
+        lines = Lines(io.BytesIO(base64.b64decode(kept["bytes"])), Place(), self._source.path)
+        rows: list[Row] = []
+        failures: list[Arrival] = []
+        for raw in self._source.raw_rows(lines):
+            try:
+                more, failed = self._again(kept, self._source.fields(raw))
+            except Refused as refused:
+                more, failed = [], [self._aside(kept["line"], json.dumps(kept), refused)]
+            rows += more
+            failures += failed
+        return rows, failures
+
+    def _again(self, kept: Mapping[str, Any], fields: Fields) -> tuple[list[Row], list[Arrival]]:
         event_id = ""
         if "equal" in kept:
-            digest = self._edge.digest(canonical_row(kept["row"]).encode())
+            digest = self._edge.digest(canonical_row(fields).encode())
             event_id = f"{digest}-{kept['equal']}"
-        return self._touchpoints(kept, kept["row"], event_id)
+        return self._touchpoints(kept, fields, event_id)
+
+    def _numbered(self, kept: dict[str, Any], data: bytes) -> str:
+        """Note which of the equal rows this is; the event id, empty where the mapping gives one."""
+        if not self._mapping.counts_equal_rows:
+            return ""
+        digest = self._edge.digest(data)
+        kept["equal"] = self._equal.number(digest)
+        return f"{digest}-{kept['equal']}"
 
     def _touchpoints(
         self, kept: Mapping[str, Any], fields: Fields, event_id: str
@@ -187,14 +198,19 @@ class Mapper:
 def remapper(edge: Edge) -> Callable[[bytes], list[Row]]:
     """What maps again a row that was set aside, as its mapping and second files are now.
 
-    The function raises `Refused` where it cannot be mapped this time either.
+    The function raises `Refused` where it cannot be mapped this time either, or the
+    mapping or a second file is not there any more.
     """
 
     def remap(data: bytes) -> list[Row]:
         kept = json.loads(data)
-        mapping = mapfile.load(kept["mapping"])
-        source = Source(Path(kept["file"]), mapping, tuple(kept.get("heading", ())))
-        rows, failures = Mapper(source, mapping, edge, EqualRows()).map_again(kept)
+        try:
+            mapping = mapfile.load(kept["mapping"])
+            source = Source(Path(kept["file"]), mapping, tuple(kept.get("heading", ())))
+            mapper = Mapper(source, mapping, edge, EqualRows())
+        except EngineError as error:
+            raise Refused("not_canonical", str(error)) from error
+        rows, failures = mapper.map_again(kept)
         if failures:
             raise Refused(failures[0].reason or "not_canonical", failures[0].detail)
         return rows

@@ -58,7 +58,7 @@ def parse(text: str, origin: str = "rules") -> RuleSet:
     reading = Reading(_names(document))
     rules = _read(Table(Node(document, (), reading)))
     if reading.faults:
-        raise RulesInvalid(origin, _placed(reading.faults, text))
+        raise RulesInvalid(origin, placed(reading.faults, text))
     return structs.replace(rules, id=rule_id(document), fold_id=fold_id(document))
 
 
@@ -132,11 +132,11 @@ def _read(root: Table) -> RuleSet:
     return rules
 
 
-def _placed(faults: Sequence[tuple[reader.Path, str]], text: str) -> list[Fault]:
+def placed(faults: Sequence[tuple[reader.Path, str]], text: str) -> list[Fault]:
     """The faults with their lines, sorted by them; those of the file as a whole first."""
     lines = locate(text)
-    placed = [Fault(shown_path(path), line_of(path, lines), words) for path, words in faults]
-    return sorted(placed, key=lambda fault: fault.line or 0)
+    found = [Fault(shown_path(path), line_of(path, lines), words) for path, words in faults]
+    return sorted(found, key=lambda fault: fault.line or 0)
 
 
 def _decimal(text: str) -> Decimal:

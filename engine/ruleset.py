@@ -150,6 +150,11 @@ class Funnel(Struct, frozen=True):
     exclusions: tuple[Exclusion, ...] = ()
     label: Label = {}
 
+    @property
+    def limits_time(self) -> bool:
+        """Whether it has a window or a within; if not, no attempt is ever open, or over."""
+        return self.window_us is not None or any(step.within_us for step in self.steps)
+
 
 class Clock(Struct, frozen=True):
     """A promise: from start to stop within so much (open) time."""

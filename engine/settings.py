@@ -47,11 +47,6 @@ class Settings:
     key_file: Path | None = None  # None: no file, the keys are from the environment
     phone_region: str = DEFAULT_PHONE_REGION  # where a phone number without + is read
 
-    @property
-    def database_path(self) -> Path | None:
-        """The database file, None where it is none."""
-        return database_path(self.database_url)
-
     @classmethod
     def load(cls, environ: Mapping[str, str], database: str | None = None) -> Self:
         """The settings of an environment; `database` is a URL and outweighs the environment's.

@@ -7,14 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.decay import scores_at
-from engine.folded import CANCELLED, LATE, MET, OPEN, Folded
+from engine.folded import BREACHED, DIRECTIONS, OPEN, OUTCOMES, Folded
 from engine.history import NEVER
 from engine.instants import format_instant
 from engine.segments import members, standing_of
 
 Document = dict[str, Any]
-DIRECTIONS = ("enter", "advance", "fall")
-OUTCOMES = {MET: "met", LATE: "late", CANCELLED: "cancelled"}
 
 
 def state_documents(folded: Folded) -> Iterator[Document]:
@@ -111,20 +109,20 @@ class _Documents:
         }
 
     def _run(self, run: np.void) -> Document:
-        outcome = int(run["outcome"])
-        running = outcome == OPEN and self.folded.as_of <= run["due"]
+        outcome = OUTCOMES[run["outcome"]]
+        if run["outcome"] == OPEN:
+            outcome = "running" if self.folded.as_of <= run["due"] else OUTCOMES[BREACHED]
         return {
             "clock": self.rules.clocks[run["clock"]].name,
             "started": format_instant(int(run["started"])),
             "due": _instant_or_none(run["due"]),
             "ended": _instant_or_none(run["ended"]),
-            "state": "running" if running else OUTCOMES.get(outcome, "breached"),
+            "state": outcome,
         }
 
     def funnel(self, name: str) -> Iterator[Document]:
         index = [funnel.name for funnel in self.rules.funnels].index(name)
         funnel, hits = self.rules.funnels[index], self.folded.hits[index]
-        timed = funnel.window_us is not None or any(step.within_us for step in funnel.steps)
         bounds = _bounds(self.folded, hits)
         for lead in self.order():
             for hit in hits[bounds[lead] : bounds[lead + 1]]:
@@ -136,7 +134,7 @@ class _Documents:
                     "depth": int(hit["depth"]),
                     "reached_at": [format_instant(int(at)) for at in reached],
                     "excluded": bool(hit["excluded"]),
-                    "open": is_open if timed else None,
+                    "open": is_open if funnel.limits_time else None,
                 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.calendars import open_spans
-from engine.decay import FACTORS, TICKS_PER_HALF_LIFE
+from engine.decay import FACTORS, TICKS_PER_HALF_LIFE, tick_us
 from engine.folded import MAX_SCORES, MAX_TRACKS
 from engine.ruleset import Move, RuleSet, Track, Trigger, When
 
@@ -141,11 +141,6 @@ class _Names:
         return self._stages[track][move.to]
 
 
-def stage_sets(rules: RuleSet, dotted: Iterable[str]) -> list[int]:
-    """Per track, the stages that a list of "track.stage" names, as bits; bit 16: none."""
-    return _Names(rules).stage_sets(dotted)
-
-
 def _fill(record: np.void, prefix: str, index: int, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         record[prefix + name][index] = value
@@ -155,7 +150,7 @@ def _fill_scores(record: np.void, rules: RuleSet, names: _Names) -> None:
     record["score_count"] = len(rules.scores)
     start = 0
     for index, score in enumerate(rules.scores):
-        record["tick_us"][index] = (score.half_life_us or 0) // TICKS_PER_HALF_LIFE
+        record["tick_us"][index] = tick_us(score)
         record["floor"][index], record["cap"][index] = score.floor, score.cap
         record["earn_start"][index], record["earn_end"][index] = start, start + len(score.earns)
         for number, earn in enumerate(score.earns, start):

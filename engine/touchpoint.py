@@ -53,6 +53,9 @@ class Campaign(Struct, frozen=True):
     content: str | None = None
 
 
+CAMPAIGN_FIELDS = Campaign.__struct_fields__
+
+
 class Actor(Struct, frozen=True):
     """Who did it: kind is lead, rep or system."""
 

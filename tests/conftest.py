@@ -1,13 +1,18 @@
-"""What tests say for everybody to read is printed at the end, whichever process ran them."""
+"""Fixtures that several test modules share; and what tests say for everybody, at the end."""
+
+import shutil
 
 import pytest
 
-import engine.folding  # first of all: a command under test must not leave the fold uncompiled
-
-assert engine.folding
+from engine import doctor
+from engine.store.facts import Facts
+from tests.doctored import SHIPPED_ONCE, Workspace, sound_workspace
+from tests.import_world import new_world
+from tests.storing import Clock
 
 
 def pytest_terminal_summary(terminalreporter):
+    """Whichever process ran the tests."""
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == "says":
@@ -18,3 +23,43 @@ def pytest_terminal_summary(terminalreporter):
 def say(record_property):
     """A function that notes a line for the summary."""
     return lambda line: record_property("says", line)
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands until it is moved."""
+    return Clock()
+
+
+@pytest.fixture
+def facts(tmp_path, clock):
+    """An empty database that goes by the clock."""
+    with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A place to import into; whatever was imported, all that came is accounted for."""
+    made = new_world(tmp_path)
+    yield made
+    assert made.conserved()
+    made.facts.close()
+
+
+@pytest.fixture
+def read_what_ships_once(monkeypatch):
+    """Let the doctor look at schemas, rules and mappings once a process."""
+    monkeypatch.setitem(doctor.PROGRAM, "shipped", SHIPPED_ONCE)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory):
+    """A database with nothing wrong, to be copied."""
+    return sound_workspace(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.fixture
+def workspace(sound, tmp_path):
+    """A copy of it, to be damaged."""
+    return Workspace(shutil.copytree(sound.folder, tmp_path / "copy"))

@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from click.testing import CliRunner
 
+from engine import doctor
 from engine.cli.main import cli
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.rulefile import parse
@@ -19,6 +21,8 @@ from engine.store.facts import Facts
 from engine.store.rulebook import WrittenRules
 from tests.read_side import RULES
 
+SHIPPED = doctor.PROGRAM["shipped"]
+SHIPPED_ONCE = cache(SHIPPED)  # what ships is the same in all tests, and takes long to read
 COMMAND = str(Path(sys.executable).with_name("leadledger"))
 DAY_US = 86_400_000_000
 

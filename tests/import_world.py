@@ -1,7 +1,6 @@
 """A database, an edge before it, and a folder of files to import into it."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from engine.edge import Edge
 from engine.importer import Imported, import_file
 from engine.mapping import RowMapping
 from engine.privacy import IdentifierKey, WorkspaceKey
+from engine.progress import Progress, quiet
 from engine.store.facts import Facts
 
 WORKSPACE = WorkspaceKey(bytes(32))
@@ -50,7 +50,7 @@ class World:
         self,
         path: Path,
         mapping: RowMapping | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = quiet,
     ) -> Imported:
         done = import_file(
             self.facts, self.edge, path, mapping, workspace_key=WORKSPACE, progress=progress

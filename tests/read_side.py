@@ -11,27 +11,10 @@ from engine.history import Histories, pack, unpack
 from engine.projections.projection import READ_MODELS, Frames, derived
 from engine.rulefile import parse
 from engine.touchpoint import Touchpoint
+from engine.warm import Words
 
 SECOND, MINUTE, HOUR = 10**6, 60 * 10**6, 3600 * 10**6
 DAY = 24 * HOUR
-
-
-class Words(dict):
-    """A dictionary of strings that learns every word it is asked for."""
-
-    def __init__(self) -> None:
-        super().__init__({None: 0})
-
-    def __missing__(self, text: str) -> int:
-        self[text] = len(self)
-        return self[text]
-
-    def ids(self, texts: Sequence[str]) -> list[int]:
-        return [self.get(text, 0) for text in texts]
-
-    def texts(self, ids: Sequence[int]) -> list[str]:
-        known = list(self)
-        return ["" if number == 0 else known[number] for number in ids]
 
 
 def touch(at: int, **fields: Any) -> Touchpoint:

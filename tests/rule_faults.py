@@ -5,6 +5,29 @@ import pytest
 from engine.errors import Fault, RulesInvalid
 from engine.rulefile import parse
 
+SIGNALS = """
+name = "shop"
+[[signal]]
+name = "visit"
+type = "page_viewed"
+[[signal]]
+name = "call"
+type = "call_connected"
+"""
+TRACK = """
+[[track]]
+name = "life"
+[[track.stage]]
+name = "new"
+[[track.stage]]
+name = "parked"
+kind = "parked"
+[[track.stage]]
+name = "busy"
+[[track.stage]]
+name = "bought"
+kind = "won"
+"""
 FAULTY = """\
 label = { en = "Bad", fr = "Mauvais" }
 zone = "Asia/Saigonn"

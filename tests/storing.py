@@ -1,6 +1,5 @@
 """Deliveries for the tests of the store, and what a plain list makes of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -126,7 +125,3 @@ class Ledger:
 def _happening(touchpoint: Touchpoint) -> tuple[int, int, bytes, bytes]:
     strings = touchpoint.source.encode(), touchpoint.event_id.encode()
     return touchpoint.occurred_at, touchpoint.sequence, *strings
-
-
-def shuffled(sequence: Sequence[Touchpoint], random: Any) -> list[Touchpoint]:
-    return random.sample(list(sequence), len(sequence))

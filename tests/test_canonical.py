@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import pytest
-from edge_inputs import ANN, DAY, EMAIL, KEY, NOW, PHONE, content, draft, refusal, visit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from engine.errors import Refused
 from engine.instants import format_instant, parse_instant
 from engine.privacy import IdentifierKey
 from engine.touchpoint import Actor, Campaign, Identifier, Money
+from tests.edge_inputs import ANN, DAY, EMAIL, KEY, NOW, PHONE, content, draft, refusal, visit
 
 CASES = sorted((Path(__file__).parent / "conformance" / "cases").glob("*.json"))
 IMPORTED = parse_instant("2026-11-22T00:00:00Z")

@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import suppress
-from functools import cache
 
 import pytest
 from click.testing import CliRunner
@@ -17,26 +16,10 @@ from engine.errors import OtherKey
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY
 from engine.store.facts import Facts
-from tests.doctored import COMMAND, Workspace, fix, sound_workspace, told, wrong
+from tests.doctored import COMMAND, SHIPPED, Workspace, fix, told, wrong
 
 OTHER_KEY = "ab" * 32
-SHIPPED = doctor.PROGRAM["shipped"]
-SHIPPED_ONCE = cache(SHIPPED)  # what ships is the same in all tests, and takes long to read
-
-
-@pytest.fixture(autouse=True)
-def read_what_ships_once(monkeypatch):
-    monkeypatch.setitem(doctor.PROGRAM, "shipped", SHIPPED_ONCE)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    return sound_workspace(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture
-def workspace(sound, tmp_path):
-    return Workspace(shutil.copytree(sound.folder, tmp_path / "copy"))
+pytestmark = pytest.mark.usefixtures("read_what_ships_once")
 
 
 def test_where_nothing_is_wrong_every_check_says_so(workspace):

@@ -5,7 +5,6 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
-from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,26 +14,10 @@ from engine import doctor, doctor_store
 from engine.rulefile import parse
 from engine.store.facts import system_clock
 from engine.store.rulebook import WrittenRules
-from tests.doctored import DAY_US, Workspace, sound_workspace, touchpoint, wrong
+from tests.doctored import DAY_US, Workspace, touchpoint, wrong
 from tests.read_side import RULES
 
-SHIPPED = doctor.PROGRAM["shipped"]
-SHIPPED_ONCE = cache(SHIPPED)  # what ships is the same in all tests, and takes long to read
-
-
-@pytest.fixture(autouse=True)
-def read_what_ships_once(monkeypatch):
-    monkeypatch.setitem(doctor.PROGRAM, "shipped", SHIPPED_ONCE)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    return sound_workspace(tmp_path_factory.mktemp("sound"))
-
-
-@pytest.fixture
-def workspace(sound, tmp_path):
-    return Workspace(shutil.copytree(sound.folder, tmp_path / "copy"))
+pytestmark = pytest.mark.usefixtures("read_what_ships_once")
 
 
 # half-written database

@@ -88,6 +88,21 @@ def test_no_function_takes_more_than_six_arguments():
     assert many == set(MANY_ARGUMENTS)
 
 
+def test_every_module_has_its_place_among_the_rows_of_the_house():
+    there = {path.relative_to(ROOT / "engine").parts[0] for path in modules("engine")}
+    there = {name.removesuffix(".py") for name in there} - {"__init__"}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    rows = [re.findall(r"\w+", row) for row in contracts["contracts"][0]["layers"]]
+    page = (ROOT / "docs/architecture.md").read_text().split("## The rows")[1]
+    told = [
+        [Path(name).name for name in re.findall(r"`([^`]+)`", line.split("|")[2])]
+        for line in page.splitlines()
+        if re.match(r"\| \d ", line)
+    ]
+    assert [sorted(row) for row in rows] == [sorted(row) for row in told]
+    assert there == {name for row in rows for name in row}
+
+
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_file_names(what):
     found = [

@@ -6,23 +6,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from import_world import HEADING, LEADS, NO_ID, World, new_world, row, rows, touchpoint
 
 from engine import importer, lifecycle
 from engine.errors import FileUnreadable, StoreFull
 from engine.importer import Interrupted
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = new_world(tmp_path)
-    yield made
-    assert made.conserved()
-    made.facts.close()
+from tests.import_world import HEADING, LEADS, NO_ID, World, new_world, row, rows, touchpoint
 
 
 @pytest.fixture
@@ -136,10 +128,9 @@ def test_equal_rows_without_an_id_are_as_many_touchpoints_in_every_file(world: W
 
 
 KILLED = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
-sys.path.insert(0, {tests!r})
-from import_world import new_world
+from tests.import_world import new_world
 from engine import importer, mapfile
 importer.BATCH = 10
 world = new_world(Path({folder!r}))
@@ -153,7 +144,6 @@ world.run(Path({file!r}), mapfile.load({mapping!r}), kill)
 def test_a_killed_import_goes_on_where_it_was_and_loses_nothing(world: World, tmp_path: Path):
     path, mapping = world.file(HEADING + rows(range(300))), world.mapping(LEADS)
     script = KILLED.format(
-        tests=str(Path(__file__).parent),
         folder=str(tmp_path),
         file=str(path),
         mapping=mapping.origin,

@@ -1,24 +1,13 @@
 """Imports of bad files: refused with what to do, or row by row set aside, and nothing is lost."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from import_world import HEADING, LEADS, WORKSPACE, World, new_world, row, rows, touchpoint
 
-from engine import lifecycle
+from engine import lifecycle, mapfile
 from engine.errors import FileUnreadable, ForeignFile, WrongEncoding
 from engine.rowmap import remapper
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = new_world(tmp_path)
-    yield made
-    assert made.conserved()
-    made.facts.close()
+from tests.import_world import HEADING, LEADS, NO_ID, WORKSPACE, World, row, rows, touchpoint
 
 
 @pytest.mark.parametrize(
@@ -158,6 +147,25 @@ def test_what_was_set_aside_can_be_mapped_again_once_the_mapping_is_mended(world
     driven = lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry)
     assert (driven.recorded, world.ids()) == (2, ["1", "2"])
     assert lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry).received == 0
+
+
+def test_equal_rows_that_could_not_be_read_are_as_many_touchpoints_once_they_can(world: World):
+    text = (HEADING + rows(range(2, 4))).encode() + b"1,2026-03-01T08:00:00Z,\xc1nh\n" * 2
+    assert world.run(world.file(text), world.mapping(NO_ID)).set_aside == {"undecodable": 2}
+    world.mapping(NO_ID.replace('"leads"', '"leads"\nencoding = "cp1258"'))
+    retry = remapper(world.edge)
+    driven = lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry)
+    assert (driven.recorded, driven.duplicates) == (2, 0)
+
+
+def test_an_item_whose_mapping_is_gone_stays_and_no_other_waits_for_it(world: World):
+    bad = world.file(HEADING + "1,2026-03-01,B\n")
+    world.run(bad, world.mapping(LEADS))
+    other = (world.folder / "mapping.toml").rename(world.folder / "other.toml")
+    world.run(world.file(HEADING + "2,2026-03-01,B\n", "more.csv"), mapfile.load(str(other)))
+    other.write_text(LEADS.replace('"{at}"', '{ column = "at", zone = "UTC" }'))
+    driven = lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, remapper(world.edge))
+    assert (driven.recorded, driven.set_aside.total(), world.ids()) == (1, 1, ["2"])
 
 
 def test_no_value_of_a_row_is_told_in_details_or_errors(world: World):

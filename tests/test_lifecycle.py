@@ -9,24 +9,12 @@ import pytest
 from engine import lifecycle
 from engine.edge import Edge, Row
 from engine.errors import Refused
-from engine.lifecycle import Progress, record, retry_aside
+from engine.lifecycle import ImportState, record, retry_aside
 from engine.privacy import IdentifierKey
 from engine.store import ledger
-from engine.store.facts import Facts
-from tests.storing import NOW, WORKSPACE_KEY, Clock, arrival, refused, store, told, touch
+from tests.storing import NOW, WORKSPACE_KEY, arrival, refused, store, told, touch
 
 MINUTE = 60_000_000
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def facts(tmp_path, clock):
-    with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -145,12 +133,12 @@ def test_a_batch_is_stored_whole_or_not_at_all(facts, monkeypatch):
 
 def test_how_far_an_import_came_is_kept_with_what_it_recorded(facts, monkeypatch):
     assert facts.import_state("file") is None
-    keep(facts, arrival(touch("1")), progress=Progress("file", '{"line": 1}'))
-    keep(facts, progress=Progress("file", '{"line": 2}'))
+    keep(facts, arrival(touch("1")), import_state=ImportState("file", '{"line": 1}'))
+    keep(facts, import_state=ImportState("file", '{"line": 2}'))
     assert facts.import_state("file") == '{"line": 2}'
     monkeypatch.setattr(lifecycle, "_count", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        keep(facts, arrival(touch("2")), progress=Progress("file", '{"line": 3}'))
+        keep(facts, arrival(touch("2")), import_state=ImportState("file", '{"line": 3}'))
     assert facts.import_state("file") == '{"line": 2}'
 
 

@@ -171,6 +171,7 @@ def test_a_value_that_does_not_fit_is_refused_by_its_column_and_never_shown(
         ),
         ('{ column = "when", times = "unix" }', "1772323200.000001", (MARCH_1 + 1, "exact")),
         ('{ column = "when", times = "unix_ms" }', "1772323200000", (MARCH_1, "exact")),
+        ('{ column = "when", times = ["unix", "iso"] }', "2026-03-01T00:00Z", (MARCH_1, "exact")),
         ('{ text = "{when}T00:00Z" }', "2026-03-01", (MARCH_1, "exact")),
     ],
 )
@@ -353,6 +354,14 @@ def test_options_of_csv_are_faults_of_a_mapping_of_json_lines():
 @pytest.mark.parametrize("name", sorted(mapfile.shipped()))
 def test_every_shipped_mapping_is_without_fault_and_called_as_its_file(name: str):
     assert mapfile.load(name).name == name
+
+
+def test_a_bad_pattern_is_a_fault_in_words_and_nothing_else_is_written(
+    capfd: pytest.CaptureFixture[str],
+):
+    found = faults_of(HEAD + TOUCH + 'attributes.a = { column = "c", extract = "(" }\n')
+    assert found["touchpoint[0].attributes.a.extract"] == "'(' is no RE2 expression: missing ): ("
+    assert capfd.readouterr().err == ""
 
 
 def test_an_unknown_mapping_is_refused_with_those_that_ship():

@@ -5,16 +5,7 @@ import json
 
 from engine.rulefile import parse
 from engine.rulelang.clocks import holidays_of
-
-SIGNALS = """
-name = "shop"
-[[signal]]
-name = "visit"
-type = "page_viewed"
-[[signal]]
-name = "call"
-type = "call_connected"
-"""
+from tests.rule_faults import SIGNALS
 
 
 def sha(text: str) -> str:

@@ -12,34 +12,11 @@ from engine.ruleset import (
     Timer,
     When,
 )
+from tests.rule_faults import SIGNALS, TRACK
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-
-SIGNALS = """
-name = "shop"
-[[signal]]
-name = "visit"
-type = "page_viewed"
-[[signal]]
-name = "call"
-type = "call_connected"
-"""
-TRACK = """
-[[track]]
-name = "life"
-[[track.stage]]
-name = "new"
-[[track.stage]]
-name = "parked"
-kind = "parked"
-[[track.stage]]
-name = "busy"
-[[track.stage]]
-name = "bought"
-kind = "won"
-"""
 
 
 def test_a_scalar_means_is_and_a_list_means_one_of():

@@ -4,34 +4,11 @@ import datetime as dt
 
 from engine.rulefile import parse
 from engine.ruleset import Clock, Exclusion, Segment, Step, Trigger
+from tests.rule_faults import SIGNALS, TRACK
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-
-SIGNALS = """
-name = "shop"
-[[signal]]
-name = "visit"
-type = "page_viewed"
-[[signal]]
-name = "call"
-type = "call_connected"
-"""
-TRACK = """
-[[track]]
-name = "life"
-[[track.stage]]
-name = "new"
-[[track.stage]]
-name = "parked"
-kind = "parked"
-[[track.stage]]
-name = "busy"
-[[track.stage]]
-name = "bought"
-kind = "won"
-"""
 
 
 def test_a_funnel_keeps_steps_and_exclusions():

@@ -13,7 +13,7 @@ from engine.errors import (
     KeyFileUnwritable,
     KeyMissing,
 )
-from engine.settings import Settings, make_key_file
+from engine.settings import Settings, database_path, make_key_file
 
 ONE, TWO = "01" * 32, "02" * 32
 BOTH = {"LEADLEDGER_IDENTIFIER_KEY": ONE, "LEADLEDGER_WORKSPACE_KEY": TWO}
@@ -130,9 +130,9 @@ def test_keys_are_never_printed(database):
 
 def test_the_default_database_lies_in_the_user_s_data_folder(tmp_path):
     by_home = Settings.load({"HOME": str(tmp_path), **BOTH})
-    assert by_home.database_path == tmp_path / ".local/share/leadledger/leadledger.db"
+    assert database_path(by_home.database_url) == tmp_path / ".local/share/leadledger/leadledger.db"
     by_xdg = Settings.load({"HOME": "/nowhere", "XDG_DATA_HOME": str(tmp_path), **BOTH})
-    assert by_xdg.database_path == tmp_path / "leadledger/leadledger.db"
+    assert database_path(by_xdg.database_url) == tmp_path / "leadledger/leadledger.db"
     relative = Settings.load({"HOME": str(tmp_path), "XDG_DATA_HOME": "data", **BOTH})
     assert relative == by_home
 
@@ -145,7 +145,7 @@ def test_the_data_folder_is_made_for_its_owner_alone(tmp_path):
 def test_an_argument_outweighs_the_environment(database):
     environ = {"LEADLEDGER_DATABASE_URL": "sqlite:////elsewhere.db", **BOTH}
     assert Settings.load(environ, url(database)).database_url == url(database)
-    assert str(Settings.load(environ).database_path) == "/elsewhere.db"
+    assert str(database_path(Settings.load(environ).database_url)) == "/elsewhere.db"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_argument_outweighs_the_environment(database):
     ],
 )
 def test_a_database_is_a_url_or_the_path_of_a_file(written, path):
-    found = Settings.load(BOTH, written).database_path
+    found = database_path(Settings.load(BOTH, written).database_url)
     assert (found and str(found)) == path
 
 

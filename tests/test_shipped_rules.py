@@ -4,10 +4,7 @@ Each story in tests/worked/ was worked out from the meaning of its model, on pap
 are local, seven hours ahead of UTC; a cause is a touchpoint or the kind of a timed move.
 """
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from datetime import datetime
 from functools import cache
@@ -29,11 +26,12 @@ from engine.rulelang.values import LANGUAGES
 from engine.ruleset import RuleSet
 from engine.states import funnel_documents, state_documents
 from engine.warm import Words
+from tests.pages import DOCS, shown
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = rulefile.shipped()
 LATER = parse_instant("2030-01-01T00:00:00Z")
-PAGE = (ROOT / "docs/rules.md").read_text("utf-8")
+PAGE = DOCS / "rules.md"
 
 MODELS = {
     "default": "visitor lead mql sql customer",
@@ -178,7 +176,7 @@ def test_stages_of_a_sales_tool_resolve(name):
 
 @each_set
 def test_a_section_says_what_a_set_means(name):
-    section = re.search(rf"\n### `{name}`\n(.*?)(?=\n##|\Z)", PAGE, re.DOTALL)
+    section = re.search(rf"\n### `{name}`\n(.*?)(?=\n##|\Z)", PAGE.read_text("utf-8"), re.DOTALL)
     assert section
     assert len(section[1].split()) >= 60
     for track in rules(name).tracks:
@@ -341,39 +339,7 @@ def stages_of(state: dict) -> set[tuple[str, str]]:
 # ---- the page ----
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def test_every_block_of_the_page_is_of_a_kind_that_is_run():
-    kinds = re.findall(r"^```(.+)$", PAGE, re.MULTILINE)
-    assert set(kinds) == {"toml", "toml fragment", "console"}
-
-
-def test_complete_rule_sets_on_the_page_are_sound():
-    for block in blocks("toml"):
-        rulefile.parse(block)
-
-
-def test_fragments_on_the_page_fit_into_its_first_rule_set():
-    whole = blocks("toml")[0]
-    for fragment in blocks("toml fragment"):
+def test_fragments_on_the_page_fit_into_its_rule_set():
+    (whole,) = shown(PAGE, "toml")
+    for fragment in shown(PAGE, "toml fragment"):
         rulefile.parse(f"{whole}\n{fragment}")
-
-
-def test_commands_on_the_page_run(tmp_path):
-    (tmp_path / "mine.toml").write_text(blocks("toml")[0], "utf-8")
-    (tmp_path / "rules").symlink_to(ROOT / "rules")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for block in blocks("console"):
-        for call in re.findall(r"^\$ (.+)$", block, re.MULTILINE):
-            done = subprocess.run(
-                ["sh", "-c", call],
-                cwd=tmp_path,
-                env=os.environ | {"PATH": path},
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stderr
-            for said in re.findall(rf"^\$ {re.escape(call)}\n((?:(?!\$ ).+\n)*)", block, re.M):
-                assert said in done.stdout

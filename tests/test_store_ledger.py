@@ -6,18 +6,7 @@ from engine.errors import UnknownRuleSet, WrongKey
 from engine.privacy import WorkspaceKey, new_key
 from engine.store.facts import Facts
 from engine.store.rulebook import WrittenRules
-from tests.storing import NOW, WORKSPACE_KEY, Clock, retraction, store, told, touch, who
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def facts(tmp_path, clock):
-    with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
-        yield opened
+from tests.storing import NOW, WORKSPACE_KEY, retraction, store, told, touch, who
 
 
 def rules(name):

@@ -2,12 +2,11 @@
 
 import json
 
-from edge_inputs import ANN, EMAIL, KEY, NOW, PHONE, Ring, visit
-
 from engine.codec import decode
 from engine.edge import Edge, Row
 from engine.privacy import context_of, key_id_of, unseal
 from engine.touchpoint import Identifier
+from tests.edge_inputs import ANN, EMAIL, KEY, NOW, PHONE, Ring, visit
 
 MARKERS = {
     "name": "Mai-Marker",

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from edge_inputs import ANN, KEY, NOW, draft, refusal, visit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from engine.canonical import canonicalise
 from engine.codec import decode, encode
 from engine.errors import Refused
 from engine.strict_json import MAX_LINE, parse_object
+from tests.edge_inputs import ANN, KEY, NOW, draft, refusal, visit
 
 SECRET = "thị-ánh"
 BIG = 10 * 1024 * 1024

@@ -1,7 +1,6 @@
 """Identifiers in clear: one canonical form each, and the forms that suggest duplicates."""
 
 import pytest
-from edge_inputs import ANN, EMAIL, KEY, PHONE, draft, refusal, visit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from engine.identifiers import (
     plain_email,
 )
 from engine.touchpoint import Identifier, Mention, Similar
+from tests.edge_inputs import ANN, EMAIL, KEY, PHONE, draft, refusal, visit
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 

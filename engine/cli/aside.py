@@ -9,9 +9,14 @@ from engine.cli.options import as_json, database
 from engine.cli.session import session
 
 
-@click.group("aside")
+@click.group("aside", short_help="What could not be accepted, and trying it again.")
 def aside_command() -> None:
-    """What could not be accepted: kept sealed, with its reason and origin."""
+    """What could not be accepted: kept sealed, with its reason and origin.
+
+    \b
+        $ leadledger aside list
+        $ leadledger aside retry
+    """
 
 
 @aside_command.command("list")
@@ -19,7 +24,7 @@ def aside_command() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also what was accepted since.")
 @as_json
 def list_aside(db: str | None, everything: bool, as_json: bool) -> None:
-    """List what was set aside and still waits.
+    """List what was set aside and still waits; with --json, an object a line.
 
     \b
         $ leadledger aside list
@@ -46,11 +51,14 @@ def _document(item: Any) -> dict[str, Any]:
     }
 
 
-@aside_command.command("retry")
+@aside_command.command("retry", short_help="Try all that waits once more.")
 @database
 @as_json
 def retry_aside(db: str | None, as_json: bool) -> None:
-    """Send all that waits through the edge again; doing it twice changes nothing.
+    """Try all that waits once more; what is accepted now is recorded.
+
+    Rows of a CSV are mapped again, as the mapping is by now: mend it, then retry.
+    Doing it twice changes nothing.
 
     \b
         $ leadledger aside retry

@@ -19,19 +19,22 @@ BYTES_WORTH_SHOWING = 4 << 20
 @click.option(
     "--mapping",
     metavar="FILE|NAME",
-    help="How rows become touchpoints; without it, lines are touchpoints in JSON.",
+    help="How rows become touchpoints: a TOML file, or a mapping that ships "
+    "(docs/mappings.md). Without it, lines are touchpoints in JSON (docs/formats.md).",
 )
 @database
 @as_json
 def import_command(file: Path, mapping: str | None, db: str | None, as_json: bool) -> None:
     """Record the touchpoints of a file; again, it changes nothing.
 
+    The database is made if there is none; a file ending in .gz is unpacked on the way.
     An import that was stopped goes on where it stopped. What cannot be accepted is
     set aside with its reason (exit code 3): see `leadledger aside list`.
 
     \b
         $ leadledger import touchpoints.jsonl
-        $ leadledger import deals.csv --mapping mappings/olist_deals.toml
+        $ leadledger import deals.csv --mapping olist_deals
+        $ leadledger import leads.csv --mapping ./our_crm.toml --db leads.db
     """
     from engine import importer, mapfile
 
@@ -49,8 +52,10 @@ def import_command(file: Path, mapping: str | None, db: str | None, as_json: boo
     if as_json:
         output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
-        reasons = "".join(f", {n:,} {reason}" for reason, n in sorted(done.set_aside.items()))
-        aside = f"{sum(done.set_aside.values()):,} set aside{reasons}"
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(done.set_aside.items()))
+        aside = f"{sum(done.set_aside.values()):,} set aside"
+        if reasons:
+            aside += f" ({reasons}); `leadledger aside list` says why"
         click.echo(
             f"{done.received:,} received: {done.recorded:,} recorded, "
             f"{done.duplicates:,} known already, {aside}"
@@ -58,11 +63,15 @@ def import_command(file: Path, mapping: str | None, db: str | None, as_json: boo
     raise SystemExit(SET_ASIDE if done.set_aside else 0)
 
 
-@click.command("head")
+@click.command("head", short_help="Print the position of the last recorded touchpoint.")
 @database
 @as_json
 def head_command(db: str | None, as_json: bool) -> None:
-    """Print the position of the last recorded touchpoint."""
+    """Print the position of the last recorded touchpoint; changes nothing.
+
+    \b
+        $ leadledger head
+    """
     with session(db) as opened:
         position = opened.facts.head()
     if as_json:
@@ -71,11 +80,18 @@ def head_command(db: str | None, as_json: bool) -> None:
         click.echo(position)
 
 
-@click.command("rebuild")
+@click.command("rebuild", short_help="Derive all read models anew from the facts.")
 @database
 @as_json
 def rebuild_command(db: str | None, as_json: bool) -> None:
-    """Derive all read models anew, from nothing but the facts; readers see the old until then."""
+    """Derive all read models anew, from nothing but the facts; readers see the old until then.
+
+    Never needed for right answers, only where `leadledger doctor` says so: the file
+    beside the database that ends in .models.db is written again.
+
+    \b
+        $ leadledger rebuild
+    """
     from engine.errors import ReadModelsDamaged
     from engine.projections import runner
     from engine.projections.database import Models
@@ -98,15 +114,20 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
 
 @click.group("export")
 def export_command() -> None:
-    """States and funnels, one JSON object a line."""
+    """States and funnels, one JSON object a line.
+
+    \b
+        $ leadledger export states > states.jsonl
+    """
 
 
 @export_command.command("states")
 @reading
 def export_states(**where: Any) -> None:
-    """Print every lead's state, ordered by the first touchpoint.
+    """Print every lead's state, ordered by the first touchpoint; changes nothing.
 
     \b
+        $ leadledger export states > states.jsonl
         $ leadledger export states --as-of 2026-03-01T00:00:00+07:00
     """
     from engine.states import state_documents
@@ -115,11 +136,18 @@ def export_states(**where: Any) -> None:
         output.emit_lines(state_documents(_folded(opened, where)))
 
 
-@export_command.command("funnel")
+@export_command.command("funnel", short_help="Print each lead's way through a funnel.")
 @click.argument("name")
 @reading
 def export_funnel(name: str, **where: Any) -> None:
-    """Print a line per lead (with `every`: per attempt) that entered a funnel."""
+    """Print a line per lead that entered a funnel; changes nothing.
+
+    With `entry = "every"` in the rules it is a line per attempt. `leadledger funnel`
+    lists the names.
+
+    \b
+        $ leadledger export funnel first_touch_to_won > ways.jsonl
+    """
     from engine.errors import UnknownName
     from engine.states import funnel_documents
 

@@ -13,9 +13,17 @@ Document = dict[str, Any]
 FEW = 500  # touchpoints that plain Python folds sooner than machine code is loaded
 
 
-@click.group("lead")
+@click.group("lead", short_help="One lead: its state, its history, and who it is.")
 def lead_command() -> None:
-    """One lead: by its id, or as email:an@example.vn, phone:+84…, crm_id:hubspot:991."""
+    """One lead: by its id, or as email:an@example.vn, phone:+84…, crm_id:hubspot:991.
+
+    `leadledger leads` lists the ids. Of several identifiers told together the first in
+    the order crm_id, user_id, email, phone, external_id names the lead (docs/formats.md).
+
+    \b
+        $ leadledger lead show email:an@example.vn
+        $ leadledger lead history 42dfbc852b90f9f98128008a143ba8a6
+    """
 
 
 @lead_command.command("show")
@@ -25,10 +33,13 @@ def lead_command() -> None:
 @click.option("--reason", help="Why you look; kept with your name and the time.")
 @as_json
 def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **where: Any) -> None:
-    """Show a lead's state.
+    """Show a lead's state: stages and their causes, scores, clocks. Times are in UTC.
+
+    Changes nothing, but that --reveal keeps who looked, when and why.
 
     \b
         $ leadledger lead show email:an@example.vn --as-of 2026-03-01T00:00:00+07:00
+        $ leadledger lead show email:an@example.vn --reveal --reason "called back"
     """
     if reveal and not (reason and reason.strip()):
         raise click.UsageError("--reveal needs --reason: who looks at personal data says why.")
@@ -50,15 +61,17 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     if as_json:
         output.emit(document)
     else:
-        _draw(document)
+        _draw(document, format_instant(as_of))
 
 
-@lead_command.command("history")
+@lead_command.command("history", short_help="Show what happened, and the stages it led to.")
 @click.argument("lead")
 @reading
 @as_json
 def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
     """Show what happened, in the order in which it happened, and the stages it led to.
+
+    Times are in UTC. `at` is the position at which a touchpoint was recorded.
 
     \b
         $ leadledger lead history email:an@example.vn
@@ -66,13 +79,15 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
     with session(where["db"]) as opened:
         number, rules, as_of = _asked(opened, lead, where)
         from engine import audit
+        from engine.instants import format_instant
 
         lines = audit.history(opened.facts, number, rules, as_of)
     if as_json:
         output.emit(lines)
         return
-    columns = ("happened", "recorded", "what", "channel", "source", "event")
-    output.table("", columns, (_row(line) for line in lines), left=len(columns))
+    title = f"History as of {output.moment(format_instant(as_of))}"
+    columns = ("happened", "recorded", "at", "what", "channel", "source", "event")
+    output.table(title, columns, (_row(line) for line in lines), left=len(columns))
 
 
 def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any, int]:
@@ -92,17 +107,18 @@ def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any, int]:
 def _row(line: Document) -> tuple[str, ...]:
     if line["what"] == "stage":
         how = f" ({line['timer']})" if line["timer"] else ""
-        return (_short(line["at"]), "", f"→ {line['track']}.{line['stage']}{how}", "", "", "")
+        return (_short(line["at"]), "", "", f"→ {line['track']}.{line['stage']}{how}", "", "", "")
     what = line["type"] if line["counts"] else f"{line['type']} (does not count)"
     where = (line["channel"], line["source"], line["event_id"])
-    return (_short(line["at"]), _short(line["recorded_at"]), what, *where)
+    recorded = (_short(line["recorded_at"]), str(line["position"]))
+    return (_short(line["at"]), *recorded, what, *where)
 
 
 def _short(instant: str) -> str:
     return instant[:19].replace("T", " ")
 
 
-def _draw(document: Document) -> None:
+def _draw(document: Document, as_of: str) -> None:
     value = document["value"]
     facts = [
         ("lead", document["lead"]),
@@ -117,7 +133,7 @@ def _draw(document: Document) -> None:
         ("segments", ", ".join(document["segments"]) or "–"),
         *((name, "; ".join(found)) for name, found in document.get("personal", {}).items()),
     ]
-    output.table("", ("what", "is"), facts, left=2)
+    output.table(f"Lead as of {output.moment(as_of)}", ("what", "is"), facts, left=2)
     rows = (
         (v["track"], v["stage"], _short(v["entered"]), _short(v["left"] or "–"), _cause(v["cause"]))
         for v in document["visits"]

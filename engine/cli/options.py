@@ -25,7 +25,7 @@ class Instant(click.ParamType[int]):
         try:
             return parse_instant(value)
         except BadInstant as error:
-            self.fail(f"{error}; write it as 2026-03-01T08:00:00+07:00 or …Z", param, ctx)
+            self.fail(str(error), param, ctx)
 
 
 def database(command: Command) -> Command:
@@ -33,7 +33,8 @@ def database(command: Command) -> Command:
     return click.option(
         "--db",
         metavar="URL",
-        help="The database: sqlite:///FILE or a path. [env: LEADLEDGER_DATABASE_URL]",
+        help="The database: sqlite:///FILE or a path.  [env: LEADLEDGER_DATABASE_URL; "
+        "default: a file in your data folder, which `leadledger doctor` names]",
     )(command)
 
 
@@ -48,12 +49,16 @@ def reading(command: Command) -> Command:
     """What every command that reads state takes."""
     rules = click.option(
         "--rules",
-        metavar="FILE|NAME|ID",
+        metavar="FILE|NAME",
         envvar="LEADLEDGER_RULES",
-        help="Judge by these rules: a file, a shipped rule set, or a published id.",
+        help="Judge by these rules: a file, or one that ships (`leadledger rules list`).  "
+        "[env: LEADLEDGER_RULES; default: the rules in force]",
     )
     as_of = click.option(
-        "--as-of", type=Instant(), help="The state at this instant, past or future; default: now."
+        "--as-of",
+        type=Instant(),
+        help="The state at this instant, past or future, such as 2026-03-01T08:00:00+07:00; "
+        "default: now.",
     )
     return database(rules(as_of(command)))
 
@@ -72,6 +77,7 @@ def breakdown(command: Command) -> Command:
         type=click.IntRange(min=1),
         default=50,
         show_default=True,
+        metavar="N",
         help="Values of each dimension shown; the rest is (other).",
     )
     return by(top(command))
@@ -85,5 +91,6 @@ def language(command: Command) -> Command:
         default="en",
         envvar="LEADLEDGER_LANG",
         show_default=True,
+        show_envvar=True,
         help="The language of labels in tables.",
     )(command)

@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 BAR = 18  # characters
-WIDTH = 120  # where the output is no terminal
+SHORT_BAR, SHORTEST_BAR = 6, 3  # where there is little room, and next to none
+EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
+WIDE, TIGHT = 3, 2  # characters between columns
+FOLDED, FIRST_FOLDED = 8, 16  # how narrow words may get; the first column names its row
 
 
 def emit(document: Any) -> None:
@@ -29,30 +32,95 @@ def emit_lines(documents: Iterable[Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
-    """A table; the first `left` columns are words, the others figures."""
+    """A table; the first `left` columns are words, the others figures, an unnamed one bars.
+
+    On a terminal that is too narrow headings break, bars shrink and words wrap; nothing is cut off.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        bars = BAR if not column else None
-        drawn.add_column(
-            Text(column), justify="left" if index < left else "right", min_width=bars, no_wrap=True
-        )
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    width = None if sys.stdout.isatty() else WIDTH
-    Console(width=width, highlight=False).print(drawn)
+    body = [tuple(row) for row in rows]
+    room = Console().width if sys.stdout.isatty() else None
+    widths, gap = _fit(columns, body, left, room)
+    padding = (0, 1, 0, gap - 2)
+    drawn = Table(title=Text(title) if title else None, title_justify="left", padding=padding)
+    drawn.box = box.SIMPLE_HEAD
+    for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        justify: Literal["left", "right"] = "left" if index < left else "right"
+        drawn.add_column(Text(column), justify=justify, width=width, overflow="fold")
+    for row in body:
+        cells = zip(columns, row, widths, strict=True)
+        drawn.add_row(*(Text(cell if name else _shorter(cell, wide)) for name, cell, wide in cells))
+    Console(width=_total(widths, gap), highlight=False).print(drawn)
+
+
+def _fit(
+    columns: Sequence[str], body: Sequence[Sequence[str]], left: int, room: int | None
+) -> tuple[list[int], int]:
+    """How wide each column is, and how far they lie apart."""
+    cells = [[row[index] for row in body] for index in range(len(columns))]
+    heads = [_width(head.split()) for head in columns]  # broken at spaces
+    bars = {index for index, head in enumerate(columns) if not head}
+    words = [index for index in range(left) if index not in bars]
+    natural = [BAR if i in bars else _width([columns[i], *cells[i]]) for i in range(len(columns))]
+    if room is None or _total(natural, WIDE) <= room:
+        return natural, WIDE
+    widths = [BAR if i in bars else max(heads[i], _width(cells[i])) for i in range(len(columns))]
+    floors = [SHORT_BAR if index in bars else width for index, width in enumerate(widths)]
+    _shrink(widths, floors, room)
+    for index in words:
+        whole = _width(word for text in cells[index] for word in text.split())
+        floors[index] = max(heads[index], whole)
+    _shrink(widths, floors, room)
+    for index in words[1:]:
+        floors[index] = min(floors[index], FOLDED)
+    _shrink(widths, floors, room)
+    for index in bars:
+        floors[index] = SHORTEST_BAR
+    _shrink(widths, floors, room)
+    floors[0] = min(floors[0], FIRST_FOLDED)
+    narrowest = widths.copy()
+    _shrink(narrowest, floors, room)
+    return narrowest if _total(narrowest, TIGHT) <= room else widths, TIGHT
+
+
+def _shrink(widths: list[int], floors: list[int], room: int) -> None:
+    """Take from the column with most to spare, until all fit or none has any."""
+    while _total(widths, TIGHT) > room:
+        spare = [width - floor for width, floor in zip(widths, floors, strict=True)]
+        if max(spare) <= 0:
+            return
+        widths[spare.index(max(spare))] -= 1
+
+
+def _total(widths: Sequence[int], gap: int) -> int:
+    return sum(widths) + gap * len(widths) + 1
+
+
+def _width(texts: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(line) for text in texts for line in text.split("\n")), default=0)
 
 
 def bar(part: float, whole: float) -> str:
     """A bar as long as the part of the whole; what is not nothing is at least a sliver."""
     eighths = round(8 * BAR * part / whole) if whole else 0
-    if part and not eighths:
-        eighths = 1
-    return "█" * (eighths // 8) + "".join(["", *"▏▎▍▌▋▊▉"][eighths % 8])
+    return _blocks(max(eighths, 1) if part else 0)
+
+
+def _blocks(eighths: int) -> str:
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8]
+
+
+def _shorter(drawn: str, width: int) -> str:
+    """The same bar where a whole one is so wide."""
+    if width == BAR or not drawn:
+        return drawn
+    eighths = 8 * drawn.count("█") + sum(map(EIGHTHS.index, drawn.strip("█")))
+    return _blocks(max(round(eighths * width / BAR), 1))
 
 
 def percent(rate: float | None) -> str:

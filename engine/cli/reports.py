@@ -12,7 +12,7 @@ from engine.cli.session import session
 Document = dict[str, Any]
 
 
-@click.command("pipeline")
+@click.command("pipeline", short_help="Who stands where, by stage.")
 @reading
 @breakdown
 @language
@@ -22,6 +22,7 @@ def pipeline_command(by: tuple[str, ...], top: int, lang: str, as_json: bool, **
 
     \b
         $ leadledger pipeline --by owner
+        $ leadledger pipeline --rules aida --as-of 2026-03-01T00:00:00+07:00
     """
     from engine.reports import pipeline
     from engine.reports.breakdown import By
@@ -82,18 +83,24 @@ def _outcomes(
     return (*by, "leads", "won", "lost", "win rate", "median time to won"), rows, len(by)
 
 
-@click.command("funnel")
+@click.command("funnel", short_help="How far leads get, step by step.")
 @click.argument("name", required=False)
 @reading
 @breakdown
 @language
-@click.option("--leads", "step", type=click.IntRange(min=1), help="List the leads behind a step.")
+@click.option(
+    "--leads",
+    "step",
+    type=click.IntRange(min=1),
+    metavar="STEP",
+    help="List the leads behind a step, with when they entered.",
+)
 @click.option(
     "--bar",
     type=click.Choice(("reached", "immature", "dropped", "excluded")),
     default="reached",
     show_default=True,
-    help="With --leads: which bar of the step.",
+    help="With --leads: which figure of the step; immature is the column `not yet`.",
 )
 @click.option(
     "--bucket",
@@ -109,7 +116,7 @@ def funnel_command(
 
     \b
         $ leadledger funnel first_touch_to_won --by channel
-        $ leadledger funnel first_touch_to_won --leads 2 --bar dropped
+        $ leadledger funnel first_touch_to_won --leads 2 --bar immature
     """
     with session(where["db"]) as opened:
         if name is None:
@@ -121,6 +128,7 @@ def funnel_command(
     elif step is not None:
         for lead in document:
             click.echo(f"{lead['lead']}  {lead['entered']}")
+        output.note(f"{len(document):,} of step {step}: {where['bar']}")
     else:
         draw_funnel(document, where["by"], lang)
 
@@ -152,7 +160,8 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
     name = output.words(document["label"], document["funnel"], lang)
     took = document["convert"]
     output.table(
-        f"{name} · {document['counts']} as of {output.moment(document['as_of'])}",
+        f"{name} · {document['entered']:,} {document['counts']} "
+        f"as of {output.moment(document['as_of'])}",
         ("step", "", "reached", "of first", "of previous", "not yet", "dropped", "matured"),
         (
             (
@@ -187,19 +196,35 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
         output.table(" ", (*by, *steps, "rate", "median time"), rows, left=len(by))
 
 
-@click.command("leads")
+@click.command("leads", short_help="List leads, the last heard of first.")
 @reading
-@click.option("--stage", metavar="TRACK.STAGE", help="Only those in this stage.")
-@click.option("--owner", help="Only those of this owner.")
-@click.option("--segment", help="Only those in this segment.")
-@click.option("--search", metavar="ID", help="Only those whose id or first or last event id fits.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option(
+    "--stage", metavar="TRACK.STAGE", help="Such as sales.quoted: only those in this stage."
+)
+@click.option("--owner", metavar="NAME", help="Only those of this owner.")
+@click.option("--segment", metavar="NAME", help="Only those in this segment of the rules.")
+@click.option(
+    "--search",
+    metavar="ID",
+    help="Only those whose id begins so, or whose first or last event id it is.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="List so many at most.",
+)
 @as_json
 def leads_command(limit: int, as_json: bool, **where: Any) -> None:
-    """List leads, the last heard of first.
+    """List leads, the last heard of first; `lead show` tells more of one.
+
+    Stages and scores stand in the order of the rules' tracks and scores; times are in UTC.
 
     \b
-        $ leadledger leads --stage sales.quote --segment hot_and_idle
+        $ leadledger leads --stage sales.quoted --segment hot_and_idle
+        $ leadledger leads --owner rep-lan --limit 10
     """
     from engine.reports import leads
 

@@ -9,9 +9,17 @@ from engine.cli import output
 from engine.cli.options import as_json, language
 
 
-@click.group("rules")
+@click.group("rules", short_help="Rule sets: check, list, show and compose them.")
 def rules_command() -> None:
-    """Rule sets: what signals, scores, stages, funnels, clocks and segments mean."""
+    """Rule sets: what signals, scores, stages, funnels, clocks and segments mean.
+
+    None of these commands changes anything. docs/rules.md explains the language.
+
+    \b
+        $ leadledger rules list
+        $ leadledger rules show default > mine.toml
+        $ leadledger rules check mine.toml
+    """
 
 
 @rules_command.command("check")
@@ -41,11 +49,15 @@ def check_rules(file: str, as_json: bool) -> None:
         click.echo(f"{rules.name} is sound")
 
 
-@rules_command.command("list")
+@rules_command.command("list", short_help="List the rule sets that come with the engine.")
 @language
 @as_json
 def list_rules(lang: str, as_json: bool) -> None:
-    """List the rule sets that come with the engine."""
+    """List the rule sets that come with the engine, with the stages of their first track.
+
+    \b
+        $ leadledger rules list --lang vi
+    """
     from engine.rulefile import load, shipped
 
     found = [(name, load(path)) for name, path in shipped().items()]
@@ -84,11 +96,13 @@ def show_rules(name: str, as_json: bool) -> None:
         click.echo(text, nl=False)
 
 
-@rules_command.command("compose")
+@rules_command.command("compose", short_help="Make one rule file of several; print it.")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--name", help="What the composed rule set is called.")
 def compose_rules(files: tuple[str, ...], name: str | None) -> None:
     """Make one rule file of several, which then run side by side; print it.
+
+    FILES are files or names of rule sets that ship.
 
     \b
         $ leadledger rules compose aida temperature_bought > both.toml

@@ -13,7 +13,7 @@ DEMO_FOLDER = "demo-data"
 FUNNEL = "first_touch_to_won"
 
 
-@click.command("demo")
+@click.command("demo", short_help="Record a made-up business and show its figures.")
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -21,13 +21,30 @@ FUNNEL = "first_touch_to_won"
     show_default=True,
     help="Where the demo's database goes; what an earlier demo left there is replaced.",
 )
-@click.option("--leads", type=click.IntRange(min=1), default=2_400, show_default=True)
-@click.option("--seed", type=int, default=7, show_default=True)
+@click.option(
+    "--leads",
+    type=click.IntRange(min=1),
+    default=2_400,
+    show_default=True,
+    metavar="N",
+    help="How many leads are made up.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=7,
+    show_default=True,
+    metavar="N",
+    help="Another number makes up another business.",
+)
 def demo_command(folder: Path, leads: int, seed: int) -> None:
     """Record a made-up business of the last 90 days and show its funnel and pipeline.
 
+    All of it goes into a folder of its own; your own leads are not touched.
+
     \b
         $ leadledger demo
+        $ leadledger demo --leads 300 --folder /tmp/demo
     """
     from engine import demo
 
@@ -42,20 +59,23 @@ def demo_command(folder: Path, leads: int, seed: int) -> None:
             f"{done.recorded:,} recorded, {done.duplicates:,} came twice, "
             f"{sum(done.set_aside.values()):,} set aside"
         )
-        _show(opened)
-    _next_steps(database)
+        _next_steps(database, _show(opened))
 
 
-def _show(opened: Session) -> None:
+def _show(opened: Session) -> str:
+    """Draw funnel and pipeline; the id of a lead worth looking at."""
     from engine.cli import reports
-    from engine.reports import funnel, pipeline
+    from engine.reports import funnel, leads, pipeline
 
     frames = opened.frames(None, None, (*pipeline.NEEDS, *funnel.NEEDS[1:]))
     reports.draw_funnel(funnel.report(frames, FUNNEL), (), "en")
     reports.draw_pipeline(pipeline.report(frames), (), "en")
+    won = leads.report(frames, leads.Filters(stage="sales.won"), 1)["leads"]
+    some: str = (won or leads.report(frames, limit=1)["leads"])[0]["lead"]
+    return some
 
 
-def _next_steps(database: Path) -> None:
+def _next_steps(database: Path, lead: str) -> None:
     output.note(
         f"""
 What to try next:
@@ -64,16 +84,19 @@ What to try next:
   .venv/bin/leadledger pipeline --by owner --lang vi
   .venv/bin/leadledger leads --segment hot_and_idle
   .venv/bin/leadledger pipeline --rules aida
-  .venv/bin/leadledger lead show email:…  (--help says how)
+  .venv/bin/leadledger lead show {lead}
+  .venv/bin/leadledger lead history {lead}
   .venv/bin/leadledger --help"""
     )
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Say what is wrong, and how to mend it.")
 @database
 @as_json
 def doctor_command(db: str | None, as_json: bool) -> None:
-    """Look over everything that can be wrong, and say how to mend it.
+    """Look over everything that can be wrong, and say how to mend it; changes nothing.
+
+    Exit code 1 if something is wrong.
 
     \b
         $ leadledger doctor

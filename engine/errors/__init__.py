@@ -31,6 +31,7 @@ from engine.errors.rules import (
     UnknownRuleSet,
 )
 from engine.errors.store import (
+    NotADemo,
     NotAStore,
     ReadModelsDamaged,
     StoreCorrupt,
@@ -65,6 +66,7 @@ __all__ = [
     "MappingUnreadable",
     "NoStream",
     "NoSuchLead",
+    "NotADemo",
     "NotAStore",
     "NotObservable",
     "NotYet",

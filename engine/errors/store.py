@@ -45,6 +45,19 @@ class NotAStore(StoreError):
         super().__init__(f"{path} is {what}, not a leadledger database; name another file by --db")
 
 
+class NotADemo(StoreError):
+    """A database in the place of the demo's holds more than a demo records."""
+
+    code = "not_a_demo"
+    exit_code = 2
+
+    def __init__(self, path: object) -> None:
+        super().__init__(
+            f"{path} holds what no demo recorded, and a demo would replace it; "
+            "name another folder by --folder"
+        )
+
+
 class StoreVersion(StoreError):
     """A database was written by another version of this program."""
 

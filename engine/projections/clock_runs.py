@@ -3,10 +3,8 @@
 import polars as pl
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
-from engine.folded import Folded
+from engine.folded import OUTCOMES, Folded
 from engine.projections.columns import NUMBER, counted, instants, picked, rows_of
-
-OUTCOMES = ("open", "met", "late", "cancelled", "breached")
 
 table = Table(
     "clock_runs",

@@ -14,7 +14,6 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple, Self
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from sqlalchemy.sql import quoted_name
 from engine.errors import NotAStore, ReadModelsDamaged, StoreCorrupt, StoreVersion
 from engine.projections.columns import schema
 from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
+from engine.store.bulk import listed
 from engine.store.faults import files_told_clearly
 from engine.store.sqlite import Database, Format
 
@@ -175,7 +175,7 @@ def replace(
     connection: Connection, generation: Generation, leads: NDArray[np.int64], tables: Tables
 ) -> None:
     """Put these rows in the place of all rows of these leads."""
-    numbers = msgspec.json.encode(leads.tolist()).decode()
+    numbers = listed(leads.tolist())
     for projection in PROJECTIONS:
         name = _table(projection, generation.number).name
         connection.execute(

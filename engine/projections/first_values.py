@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from engine.folded import Folded
 from engine.history import DOUBLE, LONG, STRING, Histories, Strings
 from engine.projections.columns import picked
+from engine.touchpoint import CAMPAIGN_FIELDS
 
-CAMPAIGN_FIELDS = ("source", "medium", "name", "term", "content")
 EXACT_WHOLE = 2.0**53  # beyond it a double no longer tells neighbours apart
 
 

@@ -5,13 +5,14 @@ put in the place of the old ones. So a late touchpoint is no special case, and
 what a rebuild gives is what was there before.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.folding import fold
+from engine.progress import Progress, quiet
 from engine.projections import database
 from engine.projections.database import Generation, Models, Stand
 from engine.projections.projection import PROJECTIONS, Projection, Tables, derived
@@ -19,11 +20,6 @@ from engine.ruleset import RuleSet
 from engine.store.facts import Facts
 
 CHUNK = 10_000  # leads folded at once: what memory is bounded by
-Progress = Callable[[int, int], None]  # leads done, leads in all
-
-
-def quiet(done: int, total: int) -> None:
-    """Say nothing."""
 
 
 def bring_up_to_date(

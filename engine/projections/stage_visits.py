@@ -4,10 +4,8 @@ import numpy as np
 import polars as pl
 from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
 
-from engine.folded import Folded
+from engine.folded import DIRECTIONS, Folded
 from engine.projections.columns import NUMBER, counted, event_ids, instants, picked, rows_of, texts
-
-DIRECTIONS = ("enter", "advance", "fall")
 
 table = Table(
     "stage_visits",

@@ -13,8 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.errors import BadBreakdown
-from engine.projections.first_values import CAMPAIGN_FIELDS
 from engine.reports.times import local
+from engine.touchpoint import CAMPAIGN_FIELDS
 
 NONE, OTHER = "(none)", "(other)"
 TOP = 50

@@ -53,7 +53,7 @@ class Attempts:
             self.depth[rows],
             self.excluded[rows],
             self.open[rows],
-            Spans(self.took.us[rows], self.took.days[rows]),
+            self.took[rows],
         )
 
 
@@ -104,11 +104,6 @@ def behind(
     ]
 
 
-def timed(funnel: Funnel) -> bool:
-    """Whether the funnel limits time at all; if not, nobody is ever immature or dropped."""
-    return funnel.window_us is not None or any(step.within_us for step in funnel.steps)
-
-
 def _attempts(frames: Frames, name: str) -> Attempts:
     funnels = {funnel.name: funnel for funnel in frames.rules.funnels}
     if name not in funnels:
@@ -134,7 +129,7 @@ def _mask(attempts: Attempts, bar: Bar) -> Flags:
         raise UnknownName("bar", bar.kind, BARS)
     if not 1 <= bar.step <= steps:
         raise UnknownName("step", str(bar.step), map(str, range(1, steps + 1)))
-    if bar.kind in ("immature", "dropped") and not timed(attempts.funnel):
+    if bar.kind in ("immature", "dropped") and not attempts.funnel.limits_time:
         raise NotObservable(attempts.funnel.name, bar.kind)
     match bar.kind:
         case "reached":
@@ -166,7 +161,7 @@ def _figures(attempts: Attempts, rules: RuleSet) -> dict[str, Any]:
 
 def _step(attempts: Attempts, rules: RuleSet, step: int, reached: list[int]) -> dict[str, Any]:
     """One step's figures; what no time limit makes observable, or nobody could do, is null."""
-    limited = timed(attempts.funnel)
+    limited = attempts.funnel.limits_time
     immature = _count(attempts, "immature", step) if limited else None
     dropped = _count(attempts, "dropped", step) if limited and step > 1 else None
     name, label = _called(attempts.funnel, rules, step)

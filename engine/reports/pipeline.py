@@ -45,10 +45,10 @@ class Cases:
             self.leads.gather(rows),
             self.stage[rows],
             self.visited[rows],
-            Spans(self.age.us[rows], self.age.days[rows]),
+            self.age[rows],
             self.won[rows],
             self.lost[rows],
-            Spans(self.cycle.us[rows], self.cycle.days[rows]),
+            self.cycle[rows],
             self.value[rows],
             self.currency[rows],
         )

@@ -16,8 +16,8 @@ class Spans:
     us: NDArray[np.int64]
     days: NDArray[np.int64]  # midnights passed in the zone that the rule set counts days in
 
-    def __getitem__(self, which: NDArray[np.bool_]) -> "Spans":
-        """Those that a mask names."""
+    def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Spans":
+        """Those that a mask, or indexes, name."""
         return Spans(self.us[which], self.days[which])
 
 

@@ -2,16 +2,14 @@
 
 import functools
 
-import re2
-
 from engine.rulelang import values
-from engine.rulelang.reader import Node, Table, described, many, shown, table, tables
+from engine.rulelang.reader import Node, Table, many, table, tables
 from engine.ruleset import Condition, Signal
-from engine.touchpoint import Scalar
+from engine.touchpoint import CAMPAIGN_FIELDS, Scalar
 
 FIELDS = ("type", "channel", "source")
 GROUPS: dict[str, tuple[str, ...]] = {
-    "campaign": ("source", "medium", "name", "term", "content"),
+    "campaign": CAMPAIGN_FIELDS,
     "actor": ("kind", "id"),
     "amount": ("minor", "currency"),
     "attributes": (),  # any name
@@ -72,9 +70,9 @@ def _read_operators(opened: Table) -> dict[str, Operand]:
         "in": opened.take("in", many(values.scalar), None),
         "at_least": opened.take("at_least", values.plain, None),
         "at_most": opened.take("at_most", values.plain, None),
-        "starts_with": opened.take("starts_with", _words, None),
-        "contains": opened.take("contains", _words, None),
-        "matches": opened.take("matches", _pattern, None),
+        "starts_with": opened.take("starts_with", values.words, None),
+        "contains": opened.take("contains", values.words, None),
+        "matches": opened.take("matches", values.pattern, None),
         "exists": opened.take("exists", values.boolean, None),
     }
     return {operator: operand for operator, operand in given.items() if operand is not None}
@@ -86,21 +84,3 @@ def _one(node: Node) -> tuple[Scalar, ...]:
 
 def _one_or_more(node: Node) -> tuple[Scalar, ...]:
     return many(values.scalar)(node) if isinstance(node.data, list) else _one(node)
-
-
-def _words(node: Node) -> str:
-    if not isinstance(node.data, str):
-        raise node.wrong(f"must be one text, not {described(node.data)}")
-    return node.data
-
-
-def _pattern(node: Node) -> str:
-    options = re2.Options()
-    options.log_errors = False  # the fault says it; re2 would write to standard error, too
-    try:
-        re2.compile(_words(node), options)
-    except re2.error as error:
-        reason = error.args[0]
-        told = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise node.wrong(f"{shown(node.data)} is no RE2 expression: {told}") from error
-    return _words(node)

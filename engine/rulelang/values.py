@@ -6,6 +6,8 @@ import re
 from decimal import Decimal
 from importlib import resources
 
+import re2
+
 from engine.rulelang.reader import INT64, Node, Reader, Table, described, nearest, shown, table
 from engine.touchpoint import Scalar
 
@@ -28,11 +30,9 @@ LANGUAGES = ("en", "vi", "th")
 
 def text(node: Node) -> str:
     """A text that is not empty."""
-    if not isinstance(node.data, str):
-        raise node.wrong(f"must be one text, not {described(node.data)}")
-    if not node.data:
+    if not words(node):
         raise node.wrong("must not be an empty text")
-    return node.data
+    return words(node)
 
 
 def name(node: Node) -> str:
@@ -149,6 +149,26 @@ def currency(node: Node) -> str:
     if not re.fullmatch("[A-Z]{3}", text(node)):
         raise node.wrong(f"{shown(node.data)} is no currency: write three capitals, such as VND")
     return text(node)
+
+
+def words(node: Node) -> str:
+    """A text, which may be empty."""
+    if not isinstance(node.data, str):
+        raise node.wrong(f"must be one text, not {described(node.data)}")
+    return node.data
+
+
+def pattern(node: Node) -> str:
+    """An RE2 expression."""
+    options = re2.Options()
+    options.log_errors = False  # the fault says it; re2 would write to standard error, too
+    try:
+        re2.compile(words(node), options)
+    except re2.error as error:
+        reason = error.args[0]
+        told = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise node.wrong(f"{shown(node.data)} is no RE2 expression: {told}") from error
+    return words(node)
 
 
 @functools.cache

@@ -4,11 +4,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from engine.aggregates.lead import Lead
 from engine.history import pack
 from engine.identity import originator_of
+from engine.store.bulk import listed
 from engine.store.dictionary import Dictionary
 from engine.store.mapper import TOUCHPOINT_RECORDED
 from engine.store.recorder import Row, insert_rows, last_position
@@ -142,7 +141,7 @@ def _open_streams(
     opened = {
         originator: OpenStream(number, named[originator], Lead(originator, version), folded_from)
         for originator, number, folded_from, version in connection.execute(
-            _STREAMS, (_json(named),)
+            _STREAMS, (listed(named),)
         )
     }
     last: int = connection.execute("SELECT ifnull(max(number), 0) FROM streams").fetchone()[0]
@@ -189,9 +188,5 @@ def _by_id(
         f"SELECT event_id, {what} WHERE source = ? AND event_id IN (SELECT value FROM json_each(?))"
     )
     for source, event_ids in by_source.items():
-        for event_id, value in connection.execute(statement, (source, _json(event_ids))):
+        for event_id, value in connection.execute(statement, (source, listed(event_ids))):
             yield (source, event_id), value
-
-
-def _json(texts: Iterable[str]) -> str:
-    return msgspec.json.encode(list(texts)).decode()

@@ -4,8 +4,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import msgspec
-
+from engine.store.bulk import listed
 from engine.store.sqlite import Database
 
 _KEPT = 1 << 18  # strings in memory
@@ -71,8 +70,7 @@ class StoredStrings:
     def _select(self, what: str, keys: Collection[int] | Collection[str]) -> list[tuple[Any, Any]]:
         if not keys:
             return []
-        wanted = msgspec.json.encode(list(keys)).decode()
         with self._database.snapshot() as connection:
             return connection.execute(
-                f"SELECT {what} IN (SELECT value FROM json_each(?))", (wanted,)
+                f"SELECT {what} IN (SELECT value FROM json_each(?))", (listed(keys),)
             ).fetchall()

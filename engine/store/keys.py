@@ -3,10 +3,9 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from engine.errors import OtherKey
 from engine.privacy import WorkspaceKey, new_key
+from engine.store.bulk import listed
 from engine.store.sqlite import Database
 
 _KEPT = 1 << 16  # data keys in memory
@@ -40,12 +39,14 @@ class StoredKeys:
     def stored(self, key_ids: Sequence[str]) -> dict[str, bytes]:
         """The data keys of these ids; one that is missing is left out."""
         if len(self._keys) > _KEPT:
-            self._keys.clear()
-        unknown = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in self._keys]
+            self._keys = {}  # another thread may be reading the old ones
+        known = self._keys
+        found = {key_id: known[key_id] for key_id in key_ids if key_id in known}
+        unknown = [key_id for key_id in dict.fromkeys(key_ids) if key_id not in found]
         if unknown:
             with self._database.snapshot() as connection:
-                self._open(_select(connection, unknown))
-        return {key_id: self._keys[key_id] for key_id in key_ids if key_id in self._keys}
+                found |= self._open(_select(connection, unknown))
+        return found
 
     def _make(self, key_ids: Sequence[str]) -> dict[str, bytes]:
         """Add keys; where another process was quicker, its key stays."""
@@ -85,4 +86,4 @@ def check_marks(database: Database, marks: Mapping[str, str]) -> None:
 
 
 def _select(connection: sqlite3.Connection, key_ids: Sequence[str]) -> dict[str, bytes]:
-    return dict(connection.execute(_SELECT, (msgspec.json.encode(key_ids).decode(),)).fetchall())
+    return dict(connection.execute(_SELECT, (listed(key_ids),)).fetchall())

@@ -4,14 +4,13 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.history import Histories, Strings, unpack
 from engine.identity import leads_of, streams_of
-from engine.store.bulk import without_collecting
+from engine.store.bulk import listed, without_collecting
 from engine.store.recorder import last_position
 
 Numbers = NDArray[np.int64]
@@ -56,7 +55,7 @@ def lead_ids(connection: sqlite3.Connection, leads: Numbers) -> list[str]:
     statement = (
         "SELECT number, originator FROM streams WHERE number IN (SELECT value FROM json_each(?))"
     )
-    ids = dict(connection.execute(statement, (_json(leads),)))
+    ids = dict(connection.execute(statement, (listed(leads.tolist()),)))
     return [ids[number] for number in leads.tolist()]
 
 
@@ -75,7 +74,7 @@ def histories(
     chosen = all_leads(connection, known_at) if leads is None else np.unique(leads)
     statement = _TOUCHPOINTS + "WHERE " + ("" if leads is None else _CHOSEN)
     statement += (_NOW if known_at is None else _THEN) + "ORDER BY stream, position"
-    values = {"known_at": known_at, "streams": _json(streams_of(chosen))}
+    values = {"known_at": known_at, "streams": listed(streams_of(chosen).tolist())}
     with without_collecting():
         rows = connection.execute(statement, values).fetchall()
         streams, positions, packed = zip(*rows, strict=True) if rows else ((), (), ())
@@ -87,7 +86,7 @@ def histories(
 def touchpoint_count(connection: sqlite3.Connection, lead: int) -> int:
     """How many touchpoints a lead's streams hold, void ones too."""
     statement = "SELECT count(*) FROM touchpoints WHERE stream IN (SELECT value FROM json_each(?))"
-    streams = _json(streams_of(np.array([lead], np.int64)))
+    streams = listed(streams_of(np.array([lead], np.int64)).tolist())
     return int(connection.execute(statement, (streams,)).fetchone()[0])
 
 
@@ -101,7 +100,7 @@ def touchpoints_of(
         "FROM touchpoints JOIN stored_events ON stored_events.rowid = position "
         "WHERE stream IN (SELECT value FROM json_each(?)) AND position <= ? ORDER BY position"
     )
-    streams = _json(streams_of(np.array([lead], np.int64)))
+    streams = listed(streams_of(np.array([lead], np.int64)).tolist())
     upto = last_position(connection) if known_at is None else known_at
     rows = connection.execute(statement, (streams, upto))
     return [
@@ -125,7 +124,3 @@ def _grouped(
 
 def _numbers(rows: sqlite3.Cursor) -> Numbers:
     return np.fromiter(chain.from_iterable(rows), np.int64)
-
-
-def _json(numbers: Numbers) -> str:
-    return msgspec.json.encode(numbers.tolist()).decode()

@@ -112,7 +112,7 @@ class Database:
         """This thread's reading connection; it cannot write."""
         return self._reader().connection
 
-    def _reader(self) -> "_Reader":
+    def _reader(self) -> _Reader:
         reader: _Reader | None = getattr(self._readers, "reader", None)
         if reader is None:
             with told_clearly(self.path):
@@ -145,16 +145,13 @@ class Database:
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         if self._has_tables():  # whatever it is, it is not ours to fill
             return
-        with self._mutex, told_clearly(self.path), self._locked():
-            if self._has_tables():
+        with self.transaction() as connection:
+            if self._has_tables():  # another process was quicker
                 return
-            connection = self._writing()
-            connection.execute("BEGIN IMMEDIATE")
             for statement in self._form.statements:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {self._form.application_id}")
             connection.execute(f"PRAGMA user_version = {self._form.version}")
-            connection.execute("COMMIT")
 
     def _has_tables(self) -> bool:
         with told_clearly(self.path):

@@ -10,7 +10,7 @@ from tests.naive.fold import fold
 from tests.naive.lead import Lead
 from tests.naive.states import Line, funnel_lines, state
 from tests.naive.touchpoints import Edge, Touch, leads
-from tests.naive.units import instant_text, instant_us
+from tests.naive.units import instant_us
 
 KEY = bytes(range(32))
 
@@ -23,10 +23,6 @@ class Read:
     states: list[Line]
     funnels: dict[str, list[Line]]
     known: int | None = None
-
-    @property
-    def as_of_text(self) -> str:
-        return instant_text(self.as_of)
 
 
 @dataclass

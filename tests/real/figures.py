@@ -17,7 +17,6 @@ HERE = Path(__file__).resolve().parent
 TOLERANCE = 1e-6  # of the file of expectations, which is rounded to six decimals
 
 Document = dict[str, Any]
-Route = tuple[str, ...]
 
 
 @dataclass(frozen=True)

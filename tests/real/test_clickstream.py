@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from figures import (
+
+from tests.real.figures import (
     HERE,
     Document,
     Engine,

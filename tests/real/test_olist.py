@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from figures import (
+
+from tests.real.figures import (
     DAY_US,
     HERE,
     Document,
