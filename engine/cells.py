@@ -146,7 +146,7 @@ def money(amount: Amount, fields: Fields) -> dict[str, Any] | None:
         raise Unmappable(f"an amount has no currency: {named(amount.currency)} is missing")
     exponent = amount.exponent
     if exponent is None:
-        exponent = currencies().get(text_of(currency))
+        exponent = currencies().get(text_of(currency).upper())
     if exponent is None:
         raise Unmappable(f"{named(amount.currency)} is no currency of ISO 4217; set exponent")
     minor = _decimal(amount.number, value).scaleb(exponent)

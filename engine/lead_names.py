@@ -25,5 +25,5 @@ def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
     else:
         number = facts.find_lead(named)
     if number is None:
-        raise NoSuchLead(kind if separator else named)
+        raise NoSuchLead(kind if separator and kind in KINDS else "id")
     return number

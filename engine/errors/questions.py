@@ -48,11 +48,10 @@ class NoSuchLead(EngineError):
     code = "no_such_lead"
     exit_code = 4
 
-    def __init__(self, named: str) -> None:
+    def __init__(self, kind: str) -> None:
         super().__init__(
-            f"there is no lead by this {named if named.isidentifier() else 'id'}; name it by its "
-            "id as `leadledger leads` lists it, or by an identifier, such as email:an@example.vn "
-            "or crm_id:hubspot:991"
+            f"there is no lead by this {kind}; name it by its id as `leadledger leads` lists it, or "
+            "by its primary identifier, such as email:an@example.vn or crm_id:hubspot:991"
         )
 
 
