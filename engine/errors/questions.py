@@ -50,8 +50,8 @@ class NoSuchLead(EngineError):
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            f"there is no lead by this {kind}; name it by its id as `leadledger leads` lists it, or "
-            "by its primary identifier, such as email:an@example.vn or crm_id:hubspot:991"
+            f"there is no lead by this {kind}; name it by its id as `leadledger leads` lists it, "
+            "or by its primary identifier, such as email:an@example.vn or crm_id:hubspot:991"
         )
 
 
