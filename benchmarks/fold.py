@@ -10,6 +10,7 @@ could: a count, a score and a stage. It is timed on a part of the same events.
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -23,6 +24,7 @@ from engine.folding import fold
 from engine.history import Histories
 from engine.rulefile import load, shipped
 from engine.ruleset import RuleSet
+from engine.sample import touchpoints
 from engine.signals import lookups_of
 from engine.store.facts import Facts
 from engine.tables import tables_of
@@ -31,6 +33,7 @@ from engine.warm import NOW, histories
 PER_LEAD = 20
 STOCK_LEADS = 1_000
 RUNS = 5
+SAMPLE = list(touchpoints(now=NOW))
 
 
 class StockLead(Aggregate):
@@ -39,15 +42,26 @@ class StockLead(Aggregate):
     def __init__(self) -> None:
         self.touchpoints = 0
         self.points = 0
+        self.last_at = ""
         self.stage = "none"
 
     @event("Recorded")
-    def record(self, type: str, channel: str, occurred_at: int) -> None:
+    def record(self, touchpoint: dict[str, Any]) -> None:
         """One more touchpoint."""
         self.touchpoints += 1
-        self.points += 5 if type == "page_viewed" else 20
+        self.last_at = touchpoint["occurred_at"]
+        self.points += 5 if touchpoint["type"] == "page_viewed" else 20
         if self.points > 50:
             self.stage = "mql"
+
+
+def stock_lead(number: int) -> StockLead:
+    """A lead with twenty touchpoints of the sample."""
+    lead = StockLead()
+    told = SAMPLE[number * (PER_LEAD - 1) : (number + 1) * (PER_LEAD - 1)]
+    for touchpoint in told:
+        lead.record(touchpoint)
+    return lead
 
 
 def many(touchpoints: int) -> Histories:
@@ -89,10 +103,7 @@ def in_memory(found: Histories, rules: RuleSet) -> float:
 def stock_in_memory() -> float:
     """Seconds a touchpoint for the stock aggregate to evolve over events held in memory."""
     leads = []
-    for _ in range(STOCK_LEADS):
-        lead = StockLead()
-        for number in range(PER_LEAD - 1):
-            lead.record("page_viewed", "email", number)
+    for lead in map(stock_lead, range(STOCK_LEADS)):
         leads.append(list(lead.collect_events()))
     best = []
     for _ in range(RUNS):
@@ -109,10 +120,7 @@ def stock_from_store(folder: Path) -> float:
     env = {"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(folder / "stock.db")}
     application: Application[UUID] = Application(env=env)
     ids = []
-    for _ in range(STOCK_LEADS):
-        lead = StockLead()
-        for number in range(PER_LEAD - 1):
-            lead.record("page_viewed", "email", number)
+    for lead in map(stock_lead, range(STOCK_LEADS)):
         application.save(lead)
         ids.append(lead.id)
     watch = Stopwatch()

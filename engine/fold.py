@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
-from engine.fold_clocks import run_clocks
+from engine.fold_clocks import judge, run_clocks
 from engine.fold_scores import brought_forward, first_below
 from engine.fold_touch import FOLDED_TOUCH, UNKNOWN_STAGE, UNRESOLVED
 from engine.folded import (
@@ -72,7 +72,8 @@ def fold_all(
     source = histories.touches, histories.attributes, histories.attribute_at, lookups
     work = histories.starts, as_of, scratch, signals, states, memory
     entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
-    entries, runs = fold_leads(work, source, tables, entries, runs)
+    entries, runs = fold_leads(work, source, tables.rules, entries, runs)
+    judge(runs, tables)
     return states, entries, runs, signals
 
 
@@ -81,7 +82,7 @@ def fold_leads(work, source, tables, entries, runs):
     """Fold lead after lead; entries and runs grow as they must."""
     starts, as_of, scratch, signals, states, memory = work
     touches, attributes, attribute_at, lookups = source
-    rules = tables.rules[0]
+    rules = tables[0]
     for lead in range(len(states)):
         begin, end = starts[lead], starts[lead + 1]
         fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
@@ -95,7 +96,7 @@ def fold_leads(work, source, tables, entries, runs):
         fold_lead(states[lead], begin, own, as_of, (rules, memory[0]), entries)
         fresh = entries[first_entry : memory[0]["entry_count"]]
         if rules["clock_count"] > 0:
-            run_clocks((begin, as_of), own, fresh, tables, memory[0], runs)
+            run_clocks((begin, as_of), own, fresh, rules, memory[0], runs)
         for entry in range(len(fresh)):
             fresh[entry]["lead"] = lead
         for run in range(first_run, memory[0]["run_count"]):

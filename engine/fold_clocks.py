@@ -1,20 +1,21 @@
-"""The clocks of the fold, compiled: stopped, cancelled, started; due in open time."""
+"""The clocks of the fold: stopped, cancelled, started, compiled; then judged by open time."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.folded import BREACHED, CANCELLED, LATE, MET, OPEN
 from engine.history import NEVER
-from engine.tables import NONE
+from engine.tables import NONE, RuleTables
 
 
 @compiled
-def run_clocks(place, touches, entries, tables, memory, runs):
+def run_clocks(place, touches, entries, rules, memory, runs):
     """Run the clocks of one lead over its touches and stage entries, as they came about.
 
     `place` is the index of its first touch among all, and the instant to stop at.
     """
-    rules, (begin, as_of) = tables.rules[0], place
+    begin, as_of = place
     for clock in range(rules["clock_count"]):
         memory["run"][clock] = NONE
     entry = 0
@@ -22,7 +23,7 @@ def run_clocks(place, touches, entries, tables, memory, runs):
         if touches[index]["at"] > as_of:
             break
         while entry < len(entries) and entries[entry]["after"] < begin + index:
-            entry = timed(entry, entries, tables, memory, runs)
+            entry = timed(entry, entries, rules, memory, runs)
         entered_at = entry
         nothing_entered(memory, rules)
         while is_caused_by(entry, entries, begin + index):
@@ -30,9 +31,9 @@ def run_clocks(place, touches, entries, tables, memory, runs):
             entry += 1
         signals = touches[index]["signals"]
         if entry > entered_at or signals & rules["clock_signals"]:
-            turn(touches[index]["at"], signals, tables, memory, runs)
+            turn(touches[index]["at"], signals, rules, memory, runs)
     while entry < len(entries):
-        entry = timed(entry, entries, tables, memory, runs)
+        entry = timed(entry, entries, rules, memory, runs)
 
 
 @compiled
@@ -44,11 +45,11 @@ def is_caused_by(entry, entries, touch):
 
 
 @compiled
-def timed(entry, entries, tables, memory, runs):
+def timed(entry, entries, rules, memory, runs):
     """Let one timed entry act on the clocks, at its own instant; the index of the next entry."""
-    nothing_entered(memory, tables.rules[0])
+    nothing_entered(memory, rules)
     memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
-    turn(entries[entry]["entered"], 0, tables, memory, runs)
+    turn(entries[entry]["entered"], 0, rules, memory, runs)
     return entry + 1
 
 
@@ -60,14 +61,14 @@ def nothing_entered(memory, rules):
 
 
 @compiled
-def turn(at, signals, tables, memory, runs):
+def turn(at, signals, rules, memory, runs):
     """Stop, then cancel, then start each clock, by signals and the stages entered just now."""
-    rules, now = tables.rules[0], (signals, memory)
+    now = (signals, memory)
     for clock in range(rules["clock_count"]):
         run = memory["run"][clock]
         stop = (rules["stop_signal"][clock], rules["stop_track"][clock], rules["stop_stage"][clock])
         if run != NONE and pulled(stop, now):
-            end_run(runs[run], at, MET, LATE)
+            end_run(runs[run], at, MET)
             run = NONE
         cancel = (
             rules["cancel_signal"][clock],
@@ -75,7 +76,7 @@ def turn(at, signals, tables, memory, runs):
             rules["cancel_stage"][clock],
         )
         if run != NONE and pulled(cancel, now):
-            end_run(runs[run], at, CANCELLED, BREACHED)
+            end_run(runs[run], at, CANCELLED)
             run = NONE
         start = (
             rules["start_signal"][clock],
@@ -83,7 +84,7 @@ def turn(at, signals, tables, memory, runs):
             rules["start_stage"][clock],
         )
         if run == NONE and pulled(start, now):
-            run = start_run(clock, at, tables, memory, runs)
+            run = start_run(clock, at, memory, runs)
         memory["run"][clock] = run
 
 
@@ -95,38 +96,43 @@ def pulled(trigger, now):
 
 
 @compiled
-def end_run(run, at, in_time, too_late):
-    """Close a run, on time or after it was due."""
-    run["ended"] = at
-    run["outcome"] = in_time if at <= run["due"] else too_late
+def end_run(run, at, outcome):
+    """Close a run; whether it was due by then is judged later."""
+    run["ended"], run["outcome"] = at, outcome
 
 
 @compiled
-def start_run(clock, at, tables, memory, runs):
+def start_run(clock, at, memory, runs):
     """Open a run; its index."""
     index = memory["run_count"]
     memory["run_count"] += 1
     run = runs[index]
     run["clock"], run["started"], run["ended"] = clock, at, NEVER
-    run["due"], run["outcome"], run["reserved"] = due_after(clock, at, tables), OPEN, 0
+    run["due"], run["outcome"], run["reserved"] = NEVER, OPEN, 0
     return index
 
 
-@compiled
-def due_after(clock, at, tables):
-    """The smallest instant by which the clock's time has passed, only open time counted."""
+def judge(runs: NDArray[np.void], tables: RuleTables) -> None:
+    """When each run is due, and by that what became of those that were ended, in place."""
     rules = tables.rules[0]
-    first, end, within_us = (
-        rules["span_start"][clock],
-        rules["span_end"][clock],
-        rules["within_us"][clock],
-    )
-    if first == NONE:
-        return at + within_us
-    span = first + np.searchsorted(tables.closes[first:end], at, side="right")
-    if span == end:
-        return NEVER
-    target = tables.passed[span] + max(at - tables.opens[span], 0) + within_us
-    span = first + np.searchsorted(tables.passed[first:end], target, side="left") - 1
-    due = tables.opens[span] + target - tables.passed[span]
-    return due if due <= tables.closes[span] else NEVER
+    for clock in range(int(rules["clock_count"])):
+        own = np.flatnonzero(runs["clock"] == clock)
+        runs["due"][own] = _due_after(runs["started"][own], clock, tables)
+    too_late = runs["ended"] > runs["due"]
+    for in_time, late in ((MET, LATE), (CANCELLED, BREACHED)):
+        runs["outcome"][too_late & (runs["outcome"] == in_time)] = late
+
+
+def _due_after(started: NDArray[np.int64], clock: int, tables: RuleTables) -> NDArray[np.int64]:
+    """The smallest instants by which the clock's time has passed, only open time counted."""
+    rules = tables.rules[0]
+    within_us = int(rules["within_us"][clock])
+    own = slice(int(rules["span_start"][clock]), int(rules["span_end"][clock]))
+    if own.start == NONE:
+        return started + within_us
+    opens, passed, closes = tables.opens[own], tables.passed[own], tables.closes[own]
+    span = np.minimum(np.searchsorted(closes, started, side="right"), len(closes) - 1)
+    target = passed[span] + np.maximum(started - opens[span], 0) + within_us
+    span = np.searchsorted(passed, target, side="left") - 1
+    due = opens[span] + target - passed[span]
+    return np.where((due <= closes[span]) & (started < closes[-1]), due, NEVER)
