@@ -88,8 +88,10 @@ def _open(
     try:
         if not path.exists():
             raise StoreMissing(path)
-        if path.is_dir():
-            raise Wrong(f"{path} is a folder", "name a file in it by --db")
+        if not path.is_file():
+            raise Wrong(
+                f"{path} is {'a folder' if path.is_dir() else 'no file'}", "name a file by --db"
+            )
         with told_clearly(path):
             connection = stack.enter_context(doctor_store.looking(path))
             return Finding(check, True, doctor_store.whole(path, connection, form)), connection

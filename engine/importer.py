@@ -24,7 +24,7 @@ from engine.mapping import RowMapping
 from engine.privacy import WorkspaceKey
 from engine.progress import Progress, quiet
 from engine.rowcheck import SAMPLE, check_encoding, check_heading, check_json_lines, check_paths
-from engine.rowfile import Lines, Place, RawRow, Stream, opened, told
+from engine.rowfile import Lines, Place, RawRow, Stream, name_of, opened, told
 from engine.rowmap import EqualRows, Mapper, Source, plan_of, stamp_of
 from engine.store import ledger
 from engine.store.facts import Facts
@@ -97,7 +97,7 @@ def import_file(
         for batch in run.batches():
             run.record(batch)
             progress(*run.done)
-            if interrupted.is_set():
+            if interrupted:
                 raise Interrupted(path, run.outcome())
         run.finish()
     return run.outcome()
@@ -120,7 +120,9 @@ class Run:
         self._source = source
         self._stream = stream
         self._state = State(plan_of(source), *stamp_of(source.path))
-        self._key = f"{source.path.resolve()} {source.mapping.name if source.mapping else ''}"
+        self._key = (
+            f"{name_of(source.path.resolve())} {source.mapping.name if source.mapping else ''}"
+        )
         self._begun_at = 0
         self._mapper: Mapper | None = None
         self._equal = EqualRows()
@@ -173,7 +175,7 @@ class Run:
                 rows += mapped
                 failed += refused
             else:
-                rows.append(Row(origin=str(self._source.path), line=raw.line, data=raw.data))
+                rows.append(Row(origin=name_of(self._source.path), line=raw.line, data=raw.data))
         self._keep_digests()
         self._commit(self._edge.accept(rows, self._facts.clock()) + failed)
 
@@ -270,16 +272,19 @@ def _only_grown(stream: Stream, place: Place) -> bool:
 
 
 @contextmanager
-def _interrupt_noted() -> Iterator[threading.Event]:
-    """Note the first Ctrl-C instead of stopping at once; the second one stops as ever."""
-    asked = threading.Event()
+def _interrupt_noted() -> Iterator[list[int]]:
+    """Note the first Ctrl-C instead of stopping at once; the second one stops as ever.
+
+    A list takes no lock, on which a second one, while the first is noted, would wait for ever.
+    """
+    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def note(*_: object) -> None:
-        asked.set()
+    def note(number: int, _: object) -> None:
+        asked.append(number)
         signal.signal(signal.SIGINT, before)
 
     signal.signal(signal.SIGINT, note)

@@ -25,7 +25,7 @@ from engine.mapcells import (
     word_of,
 )
 from engine.mapping import Lookup, Outline, Requirement, RowMapping
-from engine.rulefile import decode, placed
+from engine.rulefile import MAX_FILE, TOO_LONG, decode, placed, read_bounded
 from engine.rulelang import values
 from engine.rulelang.reader import (
     Names,
@@ -74,11 +74,14 @@ def load(reference: str) -> RowMapping:
     known = shipped()
     path = known.get(reference) or Path(reference)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        data = read_bounded(path)
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MappingInvalid(str(path), [Fault("", None, "is not UTF-8 text")]) from error
     except (OSError, ValueError) as error:
         raise MappingUnreadable(reference, error, known) from error
+    if len(data) > MAX_FILE:
+        raise MappingInvalid(str(path), [TOO_LONG])
     return parse(text, reference if reference in known else str(path.resolve()))
 
 

@@ -51,6 +51,11 @@ class _TooLong(Exception):
     """More lines belong to one row than a row can have."""
 
 
+def name_of(path: Path) -> str:
+    """A file's name as text that can be stored; bytes that are none are written as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
     """Whatever goes wrong in reading a file is told by its name.

@@ -29,7 +29,16 @@ from engine.mapping import (
     join,
 )
 from engine.rowcheck import check_columns
-from engine.rowfile import Dialect, Lines, Place, RawRow, opened, read_csv, read_lines
+from engine.rowfile import (
+    Dialect,
+    Lines,
+    Place,
+    RawRow,
+    name_of,
+    opened,
+    read_csv,
+    read_lines,
+)
 from engine.strict_json import parse_object
 from engine.touchpoint import Arrival
 
@@ -98,7 +107,7 @@ class Mapper:
         self._mapping = mapping
         self._edge = edge
         self._equal = equal
-        self._origin = str(source.path)
+        self._origin = name_of(source.path)
         self._file = source.path.resolve()
         self._tables = tables_of(mapping, self._file.parent)
 

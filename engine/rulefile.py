@@ -18,6 +18,14 @@ from engine.rulelang.reader import Names, Node, Reading, Table, shown_path, tabl
 from engine.ruleset import RuleSet
 
 SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
+MAX_FILE = 1 << 20  # bytes
+TOO_LONG = Fault("", None, f"has more than {MAX_FILE} bytes")
+
+
+def read_bounded(path: Path) -> bytes:
+    """The bytes of a file, and no more than one beyond MAX_FILE, since some have no end."""
+    with path.open("rb") as file:
+        return file.read(MAX_FILE + 1)
 
 
 def load(path: str | Path) -> RuleSet:
@@ -38,9 +46,11 @@ def read(path: str | Path) -> str:
         RulesInvalid: It is not UTF-8.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(Path(path))
     except (OSError, ValueError) as error:
         raise RulesUnreadable(str(path), error) from error
+    if len(data) > MAX_FILE:
+        raise RulesInvalid(str(path), [TOO_LONG])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -148,6 +158,8 @@ def _decimal(text: str) -> Decimal:
 
 def _syntax_fault(message: str, text: str) -> Fault:
     match = SYNTAX.fullmatch(message)
+    if match is None and "digits" in message:  # Python's limit, and its advice
+        return Fault("", None, "is no TOML: a number has too many digits")
     if match is None:
         return Fault("", None, f"is no TOML: {message}")
     line = int(match[2]) if match[2] else text.count("\n") + 1

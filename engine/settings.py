@@ -57,7 +57,7 @@ class Settings:
             BadSetting, BadKey: A value cannot be used.
             KeyFileExposed, KeyFileDamaged, KeyMissing: So it is with the keys.
         """
-        url = database or environ.get(DATABASE) or _default_url(environ)
+        url = database_url(environ, database)
         file = _key_file(environ, url)
         given = {
             name: _parse_key(variable, environ[variable])
@@ -129,7 +129,10 @@ def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dic
 
 def _read_key_file(path: Path) -> dict[str, bytes]:
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise KeyFileDamaged(path, "it cannot be read (it is no file)")
+        mode = stat.S_IMODE(mode)
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyFileExposed(path, mode)
         document = json.loads(path.read_bytes())
@@ -169,12 +172,27 @@ def _default_url(environ: Mapping[str, str]) -> str:
     return f"{_SQLITE}{folder / 'leadledger' / 'leadledger.db'}"
 
 
+def database_url(environ: Mapping[str, str], database: str | None = None) -> str:
+    """Which database: the one that is named, else the environment's, else that of the user.
+
+    Raises:
+        BadSetting: One is named, and the name is empty.
+    """
+    if database == "":
+        raise BadSetting("the database", "has an empty name", "name a file, or leave out --db")
+    return database or environ.get(DATABASE) or _default_url(environ)
+
+
 def _is_sqlite(url: str) -> bool:
     return "://" not in url or url.startswith("sqlite")
 
 
 def database_path(url: str) -> Path | None:
-    """The file of an SQLite URL or of a plain path; None in memory or on a server."""
+    """The file of an SQLite URL or of a plain path; None in memory or on a server.
+
+    Raises:
+        BadSetting: No file can be called so.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator:
         scheme, rest = "sqlite", f"/{url}"
@@ -183,7 +201,14 @@ def database_path(url: str) -> Path | None:
     path = rest.removeprefix("/")
     if scheme.partition("+")[0] != "sqlite" or path in ("", ":memory:"):
         return None
-    return Path(path).expanduser()
+    if "\0" in path:
+        raise BadSetting("the database", "has a NUL in its name", "name another file")
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise BadSetting(
+            "the database", "lies in the home of nobody known here", "write its path from / on"
+        ) from error
 
 
 def _region(environ: Mapping[str, str]) -> str:

@@ -38,7 +38,7 @@ def import_command(file: Path, mapping: str | None, db: str | None, as_json: boo
     """
     from engine import importer, mapfile
 
-    rows = mapfile.load(mapping) if mapping else None
+    rows = None if mapping is None else mapfile.load(mapping)
     bar = progress(f"Importing {file.name}", BYTES_WORTH_SHOWING)
     with session(db, create=True) as opened, bar as report:
         done = importer.import_file(

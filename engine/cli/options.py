@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+MANY_DIGITS = 20  # more than any instant has
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -16,14 +17,15 @@ class Instant(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Microseconds, UTC."""
         from engine.errors import BadInstant
-        from engine.instants import parse_instant
+        from engine.instants import format_instant, parse_instant
 
         if isinstance(value, int):
             return value
-        if value.isascii() and value.removeprefix("-").isdigit():
-            return int(value)
+        digits = value.isascii() and value.removeprefix("-").isdigit() and len(value) < MANY_DIGITS
         try:
-            return parse_instant(value)
+            at = int(value) if digits else parse_instant(value)
+            format_instant(at)  # an instant that no calendar has is refused here
+            return at
         except BadInstant as error:
             self.fail(str(error), param, ctx)
 

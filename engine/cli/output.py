@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
+from unicodedata import category
 
 import click
 
@@ -10,6 +11,8 @@ BAR = 18  # characters
 SHORT_BAR, SHORTEST_BAR = 6, 3  # where there is little room, and next to none
 EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
 WIDE, TIGHT = 3, 2  # characters between columns
+COMMANDING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's categories
+HARMLESS = "\n\u200c\u200d"  # line ends of cells, and joiners within words
 FOLDED, FIRST_FOLDED = 8, 16  # how narrow words may get; the first column names its row
 
 
@@ -31,6 +34,18 @@ def emit_lines(documents: Iterable[Any]) -> None:
     sys.stdout.buffer.flush()
 
 
+def plain(text: str) -> str:
+    """A text with what would speak to the terminal, or turn the line about, written as escapes."""
+    return "".join(
+        letter if letter in HARMLESS or category(letter) not in COMMANDING else _escaped(letter)
+        for letter in text
+    )
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
     """A table; the first `left` columns are words, the others figures, an unnamed one bars.
 
@@ -41,7 +56,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
     from rich.table import Table
     from rich.text import Text
 
-    body = [tuple(row) for row in rows]
+    body = [tuple(map(plain, row)) for row in rows]
     room = Console().width if sys.stdout.isatty() else None
     widths, gap = _fit(columns, body, left, room)
     padding = (0, 1, 0, gap - 2)
@@ -53,7 +68,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
     for row in body:
         cells = zip(columns, row, widths, strict=True)
         drawn.add_row(*(Text(cell if name else _shorter(cell, wide)) for name, cell, wide in cells))
-    Console(width=_total(widths, gap), highlight=False).print(drawn)
+    console = Console(width=_total(widths, gap), highlight=False)
+    with console.capture() as captured:  # printing by itself it would exit when its reader has gone
+        console.print(drawn)
+    click.echo(captured.get(), nl=False)
 
 
 def _fit(

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.settings import Settings
+from engine.settings import Settings, database_path, database_url
 
 if TYPE_CHECKING:
     from engine.edge import Edge
@@ -24,6 +24,8 @@ class Session:
     """One run of a command over one database."""
 
     def __init__(self, db: str | None = None, *, create: bool = False) -> None:
+        if not create:
+            _check_there(database_path(database_url(os.environ, db)))
         self.settings = Settings.load(os.environ, db)
         self._create = create
         self._opened: list[Facts | Models] = []
@@ -72,7 +74,7 @@ class Session:
             return self.rules_in_force
         if named in shipped():
             return load(shipped()[named])
-        if not Path(named).exists() and len(named) == 64:
+        if len(named) == 64 and not Path(named).exists():
             return parse(self.facts.written_rules(named).toml, named)
         return load(named)
 
@@ -97,7 +99,7 @@ class Session:
         question = reading.Question(
             in_force=self.rules_in_force,
             now=self.facts.clock(),
-            rules=self.rules(rules) if rules else None,
+            rules=None if rules is None else self.rules(rules),
             as_of=as_of,
             needs=needs,
         )
@@ -108,6 +110,14 @@ class Session:
         """Close what was opened."""
         for store in reversed(self._opened):
             store.close()
+
+
+def _check_there(database: Path | None) -> None:
+    """Miss a database before its keys are made."""
+    if database is not None and not database.exists() and not database.is_symlink():
+        from engine.errors import StoreMissing
+
+        raise StoreMissing(database)
 
 
 @contextmanager

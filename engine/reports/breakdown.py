@@ -96,7 +96,11 @@ def _ranked(values: pl.Series, top: int) -> tuple[pl.Series, list[str]]:
     """
     values = values.replace(NONE, None).rename("value")
     sizes = values.filter(values != OTHER).value_counts(name="n")
-    largest = sizes.sort(["n", "value"], descending=[True, False])["value"].head(top).to_list()
+    largest = (
+        sizes.sort(["n", "value"], descending=[True, False])["value"]
+        .head(min(top, len(sizes)))
+        .to_list()
+    )
     other, none = len(largest), len(largest) + 1
     ranks = values.fill_null(NONE).replace_strict(
         [*largest, NONE], [*range(len(largest)), none], default=other, return_dtype=pl.Int64

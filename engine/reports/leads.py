@@ -42,7 +42,7 @@ def report(
     if filters and filters.segment:
         wanted &= pl.Series(_in_segment(leads, frames, filters.segment))
     matching = leads.filter(wanted).sort(["last_at", "id"], descending=[True, False])
-    listed = matching if limit is None else matching.head(limit)
+    listed = matching if limit is None else matching.head(min(limit, matching.height))
     return {
         "as_of": format_instant(frames.as_of),
         "count": len(matching),

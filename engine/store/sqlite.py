@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import StoreLocked, StoreMissing
+from engine.errors import NotAStore, StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
@@ -62,6 +62,7 @@ class Database:
             StoreMissing: There is no such file and `create` is false.
             NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreLocked: See there.
         """
+        _check_file(path)
         self.path = path
         self._form = form
         self._mutex = threading.RLock()
@@ -192,6 +193,14 @@ class Database:
             wanted = self._copy_after * CHECKPOINT_PAGES // max(pages, 1)
             self._copy_after = min(max(wanted, 1), 64 * FIRST_CHECKPOINT)
             self._uncopied = 0
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is there and no file: SQLite would wait at a pipe for ever."""
+    if path.is_symlink() and not path.exists():
+        raise NotAStore(path, "a link that leads nowhere")
+    if path.exists() and not path.is_file():
+        raise NotAStore(path, "a folder" if path.is_dir() else "no file")
 
 
 def _connect(uri: str) -> sqlite3.Connection:
