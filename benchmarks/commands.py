@@ -3,6 +3,7 @@
 $ python -m benchmarks.commands
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         command("demo", "--folder", folder)
         database = str(Path(folder) / "leadledger.db")
-        lead = command("leads", "--limit", "1", "--db", database).splitlines()[4].split()[0]
+        listed = json.loads(command("leads", "--limit", "1", "--json", "--db", database))
+        lead = listed["leads"][0]["lead"]
         asked = {
             "pipeline": ["pipeline", "--db", database],
             "lead show": ["lead", "show", lead, "--db", database],

@@ -37,7 +37,7 @@ CHANNELS = ("organic_search", "paid_search", "email", "direct", "referral")
 
 _BY_POSITION = {
     "stored_events": "rowid, * FROM stored_events WHERE rowid",
-    "ids": "* FROM ids WHERE position",
+    "recent_ids": "* FROM recent_ids WHERE position",
     "touchpoints": "* FROM touchpoints WHERE position",
     "evidence": "* FROM evidence WHERE position",
     "streams": "* FROM streams WHERE folded_from",
@@ -91,11 +91,14 @@ def record(path: Path, count: int) -> Stopwatch:
 
 
 def insert_raw(source: Path, path: Path) -> Stopwatch:
-    """The very rows that recording left, into the same tables, by executemany and nothing else."""
+    """The very rows that recording left, into the same tables, by executemany and nothing else.
+
+    Ids go where they are first put, and are never sorted in.
+    """
     watch = Stopwatch()
     connection = sqlite3.connect(source)
-    for table in ("ids", "touchpoints"):
-        connection.execute(f"CREATE INDEX {table}_position ON {table} (position)")
+    connection.execute("CREATE INDEX touchpoints_position ON touchpoints (position)")
+    connection.execute("INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids")
     connection.execute("CREATE INDEX streams_from ON streams (folded_from)")
     recordings = connection.execute("SELECT * FROM recordings").fetchall()
     strings = connection.execute("SELECT * FROM strings").fetchall()

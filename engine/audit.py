@@ -44,7 +44,7 @@ def reveal(
     facts: Facts, lead: int, workspace_key: WorkspaceKey, who: str, reason: str
 ) -> dict[str, list[str]]:
     """The personal fields of a lead in clear, every value it ever had; the look is kept first."""
-    facts.log_access(who, facts.lead_ids(np.array([lead], np.int64))[0], reason)
+    facts.log_access(who, _id(facts, lead), reason)
     touches = [decode(item.data) for item in facts.touchpoints_of(lead)]
     sealed = [(touch, touch.sealed) for touch in touches if touch.sealed]
     keys = facts.keyring(workspace_key).stored([seal.key_id for _, seal in sealed])
@@ -55,6 +55,20 @@ def reveal(
                 if value not in found.setdefault(name, []):
                     found[name].append(value)
     return found
+
+
+def accesses(facts: Facts, lead: int | None = None) -> list[Document]:
+    """Who looked at the personal data of a lead, or of any, in the order in which they did."""
+    asked = None if lead is None else _id(facts, lead)
+    return [
+        {"at": format_instant(look.at), "who": look.who, "lead": look.lead, "reason": look.reason}
+        for look in facts.accesses()
+        if asked in (None, look.lead)
+    ]
+
+
+def _id(facts: Facts, lead: int) -> str:
+    return facts.lead_ids(np.array([lead], np.int64))[0]
 
 
 def _folded(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Folded:

@@ -19,12 +19,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from engine import doctor_store, mapfile, rulefile
 from engine.catalogue import catalogue, currencies, placeholders
 from engine.codec import schema_fingerprint
-from engine.doctor_store import DEFAULT_RULES, Place, Wrong
+from engine.doctor_store import Place, Wrong
 from engine.errors import EngineError, StoreMissing
 from engine.projections import database
 from engine.settings import IDENTIFIER_KEY, KEY_BYTES, WORKSPACE_KEY, Settings
 from engine.store.facts import file_of, models_beside
 from engine.store.faults import told_clearly
+from engine.store.in_force import DEFAULT_RULES
 from engine.store.schema import FACTS
 from engine.store.sqlite import Format
 

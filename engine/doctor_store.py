@@ -20,19 +20,20 @@ from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
 from engine.store import ledger, rulebook
 from engine.store.facts import system_clock
 from engine.store.faults import check_format
+from engine.store.in_force import DEFAULT_RULES, id_in_force
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
 from engine.store.sqlite import Format
 
-DEFAULT_RULES = "default"
 CLOCK_OFF_US = 5 * MINUTE_US
 FAR_BEHIND = 100_000  # positions
 SAMPLES = 20
 BACKUP = "put back a backup, or import the touchpoints again into a new database"
 _COUNTS = """
 SELECT ifnull(sum(received), 0), ifnull(sum(duplicates), 0), ifnull(sum(recorded), 0),
-    (SELECT count(*) FROM ids), (SELECT count(*) FROM touchpoints),
+    (SELECT count(*) FROM ids) + (SELECT count(*) FROM recent_ids),
+    (SELECT count(*) FROM touchpoints),
     (SELECT count(*) FROM stored_events WHERE topic = ?),
     ifnull(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)
 FROM intake
@@ -297,19 +298,13 @@ def stand(place: Place, facts: sqlite3.Connection, models: sqlite3.Connection) -
         behind = f"at {format_instant(live.settled_to)}, which is yet to come"
     elif live.derived_by != DERIVED_BY:
         behind = f"as version {live.derived_by} derives rows, not {DERIVED_BY}"
-    elif live.rules_id != (in_force := _rules_in_force(facts, now)):
+    elif live.rules_id != (in_force := id_in_force(facts, now)):
         behind = f"under the rules {live.rules_id[:12]}…, while {in_force[:12]}… are in force"
     elif missing := _missing_tables(live.number, models):
         behind = f"without the tables {', '.join(missing)}"
     else:
         return f"at position {live.checkpoint:,} of {head:,}, {format_instant(live.settled_to)}"
     raise Wrong(f"the read models stand {behind}", f"run leadledger rebuild --db {place.facts}")
-
-
-def _rules_in_force(facts: sqlite3.Connection, now: int) -> str:
-    book = rulebook.rule_book(facts, last_position(facts))
-    begun = [entry.rules_id for entry in book if (entry.effective_at or 0) <= now]
-    return begun[-1] if begun else load(shipped()[DEFAULT_RULES]).id
 
 
 def _missing_tables(generation: int, models: sqlite3.Connection) -> list[str]:

@@ -1,6 +1,5 @@
 """Checks of single values, as they come from outside: nothing is believed of them."""
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from engine.errors import BadInstant, Refused
 from engine.instants import parse_instant
+from engine.nearest import did_you_mean
 from engine.touchpoint import Scalar
 
 MAX_TEXT = 1 << 16  # bytes of one text
@@ -155,6 +155,4 @@ def shown(name: Any, where: str) -> str:
 
 def _unknown(keys: AbstractSet[Any], where: str, known: AbstractSet[str]) -> str:
     key = min(keys, key=str)
-    nearest = difflib.get_close_matches(str(key)[:48], sorted(known), n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(sorted(known))}"
-    return f"{shown(key, where)} is not known; {hint}"
+    return f"{shown(key, where)} is not known; {did_you_mean(str(key), sorted(known))}"

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
+from io import SEEK_END
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from engine.touchpoint import Arrival
 BATCH = 1000  # rows
 BATCH_BYTES = 8 << 20
 CHUNK = 1 << 20  # bytes read at once to find out whether a file has only grown
+ENDING = 1 << 16  # bytes that tell, with size and time, whether a file is still what it was
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class State(Struct, frozen=True):
     heading: tuple[str, ...] = ()
     chunks: int = 0  # how many lists of digests are kept, for ids that rest on equal rows
     finished: bool = False
+    ending: str = ""  # digest of the last bytes, among which a packed file has a CRC of all of it
 
 
 def import_file(
@@ -119,7 +123,8 @@ class Run:
         self._workspace_key = workspace_key
         self._source = source
         self._stream = stream
-        self._state = State(plan_of(source), *stamp_of(source.path))
+        stamp = stamp_of(source.path)
+        self._state = State(plan_of(source), *stamp, ending=_ending_of(source.path))
         self._key = (
             f"{name_of(source.path.resolve())} {source.mapping.name if source.mapping else ''}"
         )
@@ -137,13 +142,16 @@ class Run:
     def begin(self) -> None:
         """Go to where the last import of this file ended; look at a file that is new."""
         path, stored = self._source.path, self._facts.import_state(self._key)
+        sample = b""
         with told(path):
             if stored is not None and path.is_file():
                 known = msgspec.json.decode(stored, type=State)
                 self._state = _continued(known, self._state, self._stream)
-                self._stream.seek(self._state.place.offset)
-            sample = self._stream.peek(SAMPLE)[:SAMPLE]
-        self._begun_at = self._state.place.offset
+                if not self._state.finished:
+                    self._stream.seek(self._state.place.offset)
+            self._begun_at = self._state.place.offset
+            if self._begun_at == 0:
+                sample = self._stream.peek(SAMPLE)[:SAMPLE]
         if self._begun_at == 0:
             self._look_at(sample)
 
@@ -253,11 +261,22 @@ def _continued(known: State, now: State, stream: Stream) -> State:
     """Where to go on: at the end of what was read, or, in a file that was rewritten, anew."""
     if known.plan != now.plan:
         return now
-    if (known.size, known.mtime_ns) == (now.size, now.mtime_ns):
+    as_it_is = replace(known, size=now.size, mtime_ns=now.mtime_ns, ending=now.ending)
+    if as_it_is == known:
         return known
-    if _only_grown(stream, known.place):
-        return replace(known, size=now.size, mtime_ns=now.mtime_ns, finished=False)
-    return now
+    return replace(as_it_is, finished=False) if _only_grown(stream, known.place) else now
+
+
+def _ending_of(path: Path) -> str:
+    """The digest of a file's last bytes; nothing for what cannot be read twice, such as a pipe.
+
+    No CRC: over bytes that end in their own CRC it is the same whatever they are.
+    """
+    if not path.is_file():
+        return ""
+    with told(path), path.open("rb") as file:
+        file.seek(-min(ENDING, file.seek(0, SEEK_END)), SEEK_END)
+        return sha256(file.read(ENDING)).hexdigest()
 
 
 def _only_grown(stream: Stream, place: Place) -> bool:

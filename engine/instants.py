@@ -1,7 +1,8 @@
 """Instants: RFC 3339 outside, int64 microseconds since 1970 UTC inside."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from engine.errors import BadInstant
 
@@ -16,6 +17,7 @@ _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9](?:\.[0-9]+)?"
     r"(?P<offset>[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])?"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LEAP_SECOND = slice(17, 19)
 
 
@@ -44,6 +46,33 @@ def parse_instant(text: str) -> int:
     if (at // SECOND_US + 1) % 86_400:
         raise BadInstant("a leap second ends a day of UTC, and this one does not")
     return at + SECOND_US
+
+
+def parse_date(text: str) -> date | None:
+    """The day that a text such as 2026-03-01 names; None where it has another form.
+
+    Raises:
+        BadInstant: There is no such day.
+    """
+    if _DATE.fullmatch(text) is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInstant("there is no such day") from error
+
+
+def start_of(day: date, zone: str) -> int:
+    """The first instant of a day in an IANA zone, even where clocks skip its midnight."""
+    return microseconds(datetime.combine(day, time.min, ZoneInfo(zone)))
+
+
+def on_clocks(at: int, zone: str) -> datetime | None:
+    """What clocks in a zone show at an instant; None outside the years 1 to 9999 there."""
+    try:
+        return (_EPOCH + at * _MICROSECOND).astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return None
 
 
 def microseconds(moment: datetime) -> int:

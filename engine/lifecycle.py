@@ -14,15 +14,14 @@ from typing import NamedTuple
 from engine.edge import Edge, Row
 from engine.errors import Refused
 from engine.privacy import WorkspaceKey
+from engine.progress import Progress, quiet
 from engine.store import aside, ledger
-from engine.store.append import append, contents_of
+from engine.store.append import append
 from engine.store.aside import Aside
 from engine.store.bulk import without_collecting
 from engine.store.facts import Facts
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded
-
-RETRY_BATCH = 500
 
 RECORDED, DUPLICATE, SET_ASIDE = "recorded", "duplicate", "set_aside"
 _REUSED = ("id_reused", "this source and event_id are recorded with other content")
@@ -72,7 +71,7 @@ def record(
     """
     with without_collecting(), facts.transaction() as connection:
         now = facts.clock()
-        verdicts, fresh, refused = _sift(connection, arrivals)
+        verdicts, fresh, refused = _sift(facts, connection, arrivals)
         _append(facts, connection, fresh, now)
         for index, why in refused:
             kept = aside.set_aside(connection, arrivals[index], why, now, workspace_key)
@@ -85,37 +84,45 @@ def record(
 
 
 def retry_aside(
-    facts: Facts, edge: Edge, workspace_key: WorkspaceKey, remap: Remap | None = None
+    facts: Facts,
+    edge: Edge,
+    workspace_key: WorkspaceKey,
+    remap: Remap | None = None,
+    *,
+    progress: Progress = quiet,
 ) -> Recorded:
     """Send everything that waits aside through the edge again; what passes is recorded.
 
     An item passes whole, with all touchpoints that it stands for, or stays. Rows
-    of mapped files need `remap`, without which they stay.
+    of mapped files need `remap`, without which they stay. Batch after batch is
+    read and settled, each in a transaction: whatever stops it undoes one batch at
+    most, and the next call goes on with what still waits.
 
     Returns:
         What became of the items; what stays is `set_aside`, by its first reason.
     """
-    totals: Counter[str] = Counter()
-    stayed: Counter[str] = Counter()
-    waiting = facts.aside(waiting=True)
-    for start in range(0, len(waiting), RETRY_BATCH):
-        items = waiting[start : start + RETRY_BATCH]
+    total, upto = facts.waiting_aside()
+    done, last = Recorded(), 0
+    while items := facts.aside_batch(last, upto):
         driven = _drive(items, edge, workspace_key, remap, facts.clock())
         with facts.transaction() as connection:
-            for item, arrivals in zip(items, driven, strict=True):
-                outcome = _settle(facts, connection, item, arrivals)
-                totals[outcome] += 1
-                if outcome == SET_ASIDE:
-                    stayed[item.reason] += 1
-    return Recorded(len(waiting), totals[RECORDED], totals[DUPLICATE], stayed)
+            outcomes = [
+                _settle(facts, connection, item, arrivals)
+                for item, arrivals in zip(items, driven, strict=True)
+            ]
+        done += _tried(items, outcomes)
+        last = items[-1].number
+        progress(done.received, total)
+    return done
 
 
 def _sift(
-    connection: sqlite3.Connection, arrivals: Sequence[Arrival]
+    facts: Facts, connection: sqlite3.Connection, arrivals: Sequence[Arrival]
 ) -> tuple[list[str], list[Encoded], list[tuple[int, tuple[str, str]]]]:
     """A verdict each, what is new, and what is refused: its index, reason and detail."""
     ids = [_id(arrival.encoded) if arrival.encoded else None for arrival in arrivals]
-    contents = contents_of(connection, filter(None, ids))
+    found = facts.ids.find(connection, [key for key in ids if key])
+    contents = {key: content.hex() for key, (content, _) in found.items()}
     verdicts: list[str] = []
     fresh: list[Encoded] = []
     refused: list[tuple[int, tuple[str, str]]] = []
@@ -145,7 +152,7 @@ def _append(
     facts: Facts, connection: sqlite3.Connection, fresh: Sequence[Encoded], now: int
 ) -> None:
     if fresh:
-        first, last = append(connection, facts.dictionary, fresh)
+        first, last = append(connection, facts.dictionary, facts.ids, fresh)
         ledger.stamp(connection, first, last, now)
 
 
@@ -190,6 +197,13 @@ def _rows(item: Aside, workspace_key: WorkspaceKey, remap: Remap | None) -> list
         return []
 
 
+def _tried(items: Sequence[Aside], outcomes: Sequence[str]) -> Recorded:
+    """What became of items; those that stay by the reason for which they came."""
+    stayed = (one.reason for one, what in zip(items, outcomes, strict=True) if what == SET_ASIDE)
+    recorded, duplicates = outcomes.count(RECORDED), outcomes.count(DUPLICATE)
+    return Recorded(len(items), recorded, duplicates, Counter(stayed))
+
+
 def _settle(
     facts: Facts, connection: sqlite3.Connection, item: Aside, arrivals: Sequence[Arrival]
 ) -> str:
@@ -197,7 +211,7 @@ def _settle(
     now = facts.clock()
     if not aside.waits(connection, item.number):  # another process was quicker
         return DUPLICATE
-    _, fresh, refused = _sift(connection, arrivals)
+    _, fresh, refused = _sift(facts, connection, arrivals)
     if refused or not arrivals:
         aside.mark(connection, item.number, now, None)
         return SET_ASIDE

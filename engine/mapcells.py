@@ -3,15 +3,16 @@
 import codecs
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from engine.cells import UNIX, Cell, Notation, is_instant
+from engine.nearest import did_you_mean
 from engine.rulelang import values
-from engine.rulelang.reader import Node, Reader, Table, described, nearest, shown, some, table
+from engine.rulelang.reader import Node, Reader, Table, described, shown, some, table
 
 UNIT_WIDE = ("utf-16", "utf-32", "utf-7")  # encodings in which a line end is not one byte
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}|([^{}]+)|[{}]")
@@ -97,13 +98,29 @@ def _check_times(node: Node, cell: Cell) -> None:
                 raise node.wrong(f"times as {form} have no offset; say their `zone`")
 
 
-def known(read: Reader[Cell], knows: Callable[[str], bool], node: Node) -> Cell:
-    """A cell of which every word that the mapping itself gives is known."""
+class Words(NamedTuple):
+    """What may stand in a field: which words it knows, the built-in ones, and what others lack."""
+
+    knows: Callable[[str], bool]
+    names: Collection[str]
+    lack: str = "is not in the catalogue, and does not begin with x_"
+
+    def check(self, node: Node, word: object) -> None:
+        """Note a fault where a word is not known."""
+        if word is not None and not self.knows(str(word)):
+            hint = did_you_mean(str(word), sorted(self.names))
+            node.reading.faults.append((node.path, f"{shown(word)} {self.lack}; {hint}"))
+
+
+def known(read: Reader[Cell], words: Words, node: Node) -> Cell:
+    """A cell of which every word that the mapping itself gives is known; faults are noted."""
     cell = read(node)
-    words = [cell.constant, cell.default, *(cell.values or {}).values()]
-    for word in words:
-        if word is not None and not knows(str(word)):
-            raise node.wrong(f"{shown(word)} is not in the catalogue, and does not begin with x_")
+    words.check(node, cell.constant)
+    if isinstance(node.data, dict):
+        if "default" in node.data:
+            words.check(node.child("default"), cell.default)
+        for key, word in (cell.values or {}).items():
+            words.check(node.child("values").child(key), word)
     return cell
 
 
@@ -116,7 +133,7 @@ def named_cells(
     cells: dict[str, Cell | None] = {}
     for key in node.data:
         if names is not None and key not in names:
-            raise node.child(key).wrong(f"unknown field{nearest(key, names)}")
+            raise node.child(key).wrong(f"unknown field; {did_you_mean(key, names)}")
         cells[key] = node.child(key).attempt(read, None)
     return cells
 

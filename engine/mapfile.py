@@ -14,6 +14,7 @@ from engine.catalogue import catalogue, currencies
 from engine.cells import Amount, Cell, Notation
 from engine.errors import Fault, MappingInvalid, MappingUnreadable, RulesInvalid
 from engine.mapcells import (
+    Words,
     cell_of,
     cell_table,
     encoding,
@@ -175,9 +176,10 @@ def _parts(notation: Notation, opened: Table) -> Parts:
     text = partial(cell_of, notation, kind="text")
     timed = partial(cell_of, notation, timed=True)
     fields: dict[str, Cell | None] = {name: opened.take(name, text, None) for name in TEXT_FIELDS}
-    fields["type"] = opened.take("type", partial(known, text, catalogue().knows_type), None)
-    channel = partial(known, text, catalogue().knows_channel)
-    fields["channel"] = opened.take("channel", channel, None)
+    types = Words(catalogue().knows_type, catalogue().types)
+    channels = Words(catalogue().knows_channel, catalogue().channels)
+    fields["type"] = opened.take("type", partial(known, text, types), None)
+    fields["channel"] = opened.take("channel", partial(known, text, channels), None)
     fields["sequence"] = opened.take("sequence", partial(cell_of, notation, kind="integer"), None)
     for head, names, read in (
         ("campaign", CAMPAIGN_FIELDS, text),
@@ -203,7 +205,8 @@ def _entry(read: Reader[Cell], extra: str, node: Node) -> dict[str, Cell]:
     """An identifier (with a `namespace`) or a mention (with a `role`)."""
 
     def inside(opened: Table) -> dict[str, Cell]:
-        kind = partial(known, read, KINDS.__contains__)
+        kinds = Words(KINDS.__contains__, KINDS, "is no kind of identifier")
+        kind = partial(known, read, kinds)
         found = {"kind": opened.need("kind", kind, Cell()), extra: opened.take(extra, read, None)}
         found["value"] = opened.need("value", read, Cell())
         return {name: cell for name, cell in found.items() if cell is not None}

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 
 from engine.errors import ForeignFile, Refused, WrongEncoding
 from engine.mapping import RowMapping, flatten
+from engine.nearest import guess
 from engine.rowfile import BOM, RawRow
 from engine.strict_json import parse_object
 
@@ -122,8 +122,7 @@ def _advice(missing: str, heading: Sequence[str], delimiter: str, sure: bool) ->
         return f"set delimiter = {other!r} in the mapping"
     if not sure:
         return "give it a heading line, or name its `columns` in the mapping, or name another"
-    near = get_close_matches(missing, heading, n=1)
-    return f"is it {near[0]}? mend the mapping" if near else "mend the mapping, or name another"
+    return f"{guess(missing, heading)} mend the mapping, or name another".lstrip()
 
 
 def _listed(names: Sequence[str], most: int = 30) -> str:

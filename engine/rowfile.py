@@ -38,11 +38,11 @@ class Place(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row: its first line (from 1), its bytes, and its fields, or why it has none."""
+    """One row: its first line (from 1), its bytes, and its fields, or why they are no good."""
 
     line: int
     data: bytes
-    fields: list[str] = field(default_factory=list)  # of CSV
+    fields: list[str] = field(default_factory=list)  # of CSV; with a problem, as far as they go
     problem: str = ""
     reason: Literal["undecodable", "not_canonical"] = "undecodable"
 
@@ -197,8 +197,8 @@ def without_mark(line: bytes, place: Place) -> bytes:
 
 def _row(line: int, data: bytes, fields: list[str], broken: str) -> RawRow:
     if broken:
-        return RawRow(line, data, problem=broken)
+        return RawRow(line, data, fields, broken)
     if len(data) > MAX_LINE:
         problem = f"the row has {len(data)} bytes, more than {MAX_LINE}"
-        return RawRow(line, data, problem=problem, reason="not_canonical")
+        return RawRow(line, data, fields, problem, "not_canonical")
     return RawRow(line, data, fields)

@@ -1,7 +1,8 @@
 """From raw rows of a file to rows for an edge, through a mapping; and once more, later.
 
 What is set aside keeps, as JSON, all that it takes to try again: the mapping, the
-file (its second files lie beside it), the row, and which of its touchpoints it was.
+file (its second files lie beside it), the bytes of the row, which of the equal rows
+it was, and which of its touchpoints.
 """
 
 import base64
@@ -117,35 +118,34 @@ class Mapper:
             "mapping": self._mapping.origin,
             "file": str(self._file),
             "line": raw.line,
+            "heading": self._source.heading,
+            "bytes": base64.b64encode(raw.data).decode(),
         }
         try:
             fields = self._source.fields(raw)
         except Refused as refused:
-            kept["heading"] = self._source.heading
-            kept["bytes"] = base64.b64encode(raw.data).decode()
-            self._numbered(kept, raw.data)
+            self._numbered(kept, _unread(raw))
             return [], [self._aside(raw.line, json.dumps(kept), refused)]
-        kept["row"] = fields
         event_id = self._numbered(kept, canonical_row(fields).encode())
         return self._touchpoints(kept, fields, event_id)
 
     def map_again(self, kept: Mapping[str, Any]) -> tuple[list[Row], list[Arrival]]:
         """The same, of what was kept when a row was set aside."""
-        if "bytes" not in kept:
-            return self._again(kept, kept["row"])
-        lines = Lines(io.BytesIO(base64.b64decode(kept["bytes"])), Place(), self._source.path)
+        place = Place(offset=kept["line"] - 1)  # beyond 0, no byte order mark is looked for
+        lines = Lines(io.BytesIO(base64.b64decode(kept["bytes"])), place, self._source.path)
         rows: list[Row] = []
         failures: list[Arrival] = []
         for raw in self._source.raw_rows(lines):
-            try:
-                more, failed = self._again(kept, self._source.fields(raw))
-            except Refused as refused:
-                more, failed = [], [self._aside(kept["line"], json.dumps(kept), refused)]
+            more, failed = self._again(kept, raw)
             rows += more
             failures += failed
         return rows, failures
 
-    def _again(self, kept: Mapping[str, Any], fields: Fields) -> tuple[list[Row], list[Arrival]]:
+    def _again(self, kept: Mapping[str, Any], raw: RawRow) -> tuple[list[Row], list[Arrival]]:
+        try:
+            fields = self._source.fields(raw)
+        except Refused as refused:
+            return [], [self._aside(kept["line"], json.dumps(kept), refused)]
         event_id = ""
         if "equal" in kept:
             digest = self._edge.digest(canonical_row(fields).encode())
@@ -215,7 +215,8 @@ def remapper(edge: Edge) -> Callable[[bytes], list[Row]]:
         kept = json.loads(data)
         try:
             mapping = mapfile.load(kept["mapping"])
-            source = Source(Path(kept["file"]), mapping, tuple(kept.get("heading", ())))
+            heading = mapping.columns or tuple(kept["heading"])
+            source = Source(Path(kept["file"]), mapping, heading)
             mapper = Mapper(source, mapping, edge, EqualRows())
         except EngineError as error:
             raise Refused("not_canonical", str(error)) from error
@@ -285,6 +286,11 @@ def _table(
                 raise ForeignFile(path, told, "keep one of them")
             table[value], lines[value] = fields, raw.line
     return table
+
+
+def _unread(raw: RawRow) -> bytes:
+    """What rows that cannot be read have in common when they will be equal once they can."""
+    return json.dumps(raw.fields).encode() if raw.fields else raw.data.rstrip(b"\r\n")
 
 
 def fields_of(raw: RawRow, heading: Sequence[str]) -> Fields:

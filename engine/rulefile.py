@@ -48,7 +48,7 @@ def read(path: str | Path) -> str:
     try:
         data = read_bounded(Path(path))
     except (OSError, ValueError) as error:
-        raise RulesUnreadable(str(path), error) from error
+        raise RulesUnreadable(str(path), error, shipped()) from error
     if len(data) > MAX_FILE:
         raise RulesInvalid(str(path), [TOO_LONG])
     try:
@@ -94,6 +94,11 @@ def decode(text: str, origin: str = "rules") -> dict[str, Any]:
 def shipped() -> dict[str, Path]:
     """The rule sets that come with the engine: file by name, sorted by name."""
     return {path.stem: path for path in sorted(resources.folder("rules").glob("*.toml"))}
+
+
+def file_of(reference: str) -> Path:
+    """The file of the rule set that ships under a name; else the reference is a path."""
+    return shipped().get(reference) or Path(reference)
 
 
 def _names(document: Mapping[str, Any]) -> Names:

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share; and what tests say for everybody, at the end."""
 
 import shutil
+from collections import Counter
 
 import pytest
 
@@ -8,11 +9,17 @@ from engine import doctor
 from engine.store.facts import Facts
 from tests.doctored import SHIPPED_ONCE, Workspace, sound_workspace
 from tests.import_world import new_world
+from tests.shop import Shop
 from tests.storing import Clock
+
+pytest_plugins = ["tests.services.fixtures"]
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Whichever process ran the tests."""
+    """Whichever process ran the tests: why some were skipped, and what others have to say."""
+    skipped = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, times in skipped.items():
+        terminalreporter.write_line(f"{times} skipped: {reason.removeprefix('Skipped: ')}")
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
             if name == "says":
@@ -45,6 +52,14 @@ def world(tmp_path):
     yield made
     assert made.conserved()
     made.facts.close()
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """Facts and read models in one folder."""
+    opened = Shop(tmp_path)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

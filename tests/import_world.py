@@ -60,8 +60,8 @@ class World:
 
     def ids(self) -> list[str]:
         """The event ids of all that is recorded, sorted."""
-        with self.facts.snapshot() as connection:
-            return sorted(row[0] for row in connection.execute("SELECT event_id FROM ids"))
+        histories = self.facts.histories()
+        return sorted(map(histories.event_id, range(len(histories.touches))))
 
     def reasons(self) -> list[tuple[int, str]]:
         """Line and reason of all that is set aside."""

@@ -16,7 +16,7 @@ from tests.pages import DOCS, quoted, shown, starting
 from tests.storeless import KEY, exports, histories, take
 
 PAGE = DOCS / "formats.md"
-SHORT, LONG, ASIDE, TOLD, STATE, HIT = [json.loads(block) for block in shown(PAGE, "json")]
+SHORT, LONG, ASIDE, TOLD, STATE, HIT, (LOOK,) = [json.loads(block) for block in shown(PAGE, "json")]
 RECEIVED_AT = parse_instant("2026-03-02T00:00:00Z")
 
 
@@ -98,6 +98,7 @@ def test_the_forms_going_out_are_those_of_the_page():
             for table in starting(PAGE, "key", "what it is")
         ]
     assert list(ASIDE) == ["origin", "line", "reason", "detail"]
+    assert list(LOOK) == ["at", "who", "lead", "reason"]
     assert f"`{schema_fingerprint()}`" in text
 
 

@@ -61,7 +61,7 @@ def test_a_page_that_was_overwritten_is_found(workspace):
 
 
 def test_a_lost_touchpoint_is_missed(workspace):
-    workspace.change("DELETE FROM ids WHERE event_id = 'e-3'")
+    workspace.change("DELETE FROM recent_ids WHERE event_id = 'e-3'")
     found = workspace.examine()
     assert wrong(found) == {"conservation"}
     assert "5 touchpoints were recorded, but there are 4 ids" in found["conservation"]["what"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import importer, lifecycle
+from engine import importer, lifecycle, rowfile
 from engine.errors import FileUnreadable, StoreFull
 from engine.importer import Interrupted
 from tests.import_world import HEADING, LEADS, NO_ID, World, new_world, row, rows, touchpoint
@@ -201,6 +201,64 @@ def test_a_packed_file_is_read_as_the_one_inside_and_goes_on_likewise(
     second = world.run(path, mapping)
     assert second.resumed_at > 0
     assert len(world.ids()) == 50
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How far each packed file was unpacked, time after time."""
+    offsets: list[int] = []
+
+    class Watched(gzip.GzipFile):
+        def close(self) -> None:
+            if not self.closed:
+                offsets.append(self.tell())
+            super().close()
+
+    monkeypatch.setattr(rowfile, "GzipFile", Watched)
+    return offsets
+
+
+def packed(text: str) -> bytes:
+    """As large as the text, whatever it says: packed without compressing."""
+    return gzip.compress(text.encode(), compresslevel=0, mtime=0)
+
+
+def test_a_packed_file_that_was_read_to_its_end_is_not_unpacked_again(
+    world: World, unpacked: list[int]
+):
+    text = HEADING + rows(range(50))
+    path, mapping = world.file(packed(text), "rows.csv.gz"), world.mapping(LEADS)
+    world.run(path, mapping)
+    second = world.run(path, mapping)
+    assert (second.received, second.read_bytes, second.finished) == (0, 0, True)
+    assert unpacked == [len(text.encode()), 0]
+
+
+def test_a_packed_file_of_the_same_size_and_time_but_other_rows_is_read_anew(world: World):
+    path, mapping = world.file(packed(HEADING + row(1) + row(2)), "r.csv.gz"), world.mapping(LEADS)
+    world.run(path, mapping)
+    before = path.stat()
+    world.file(packed(HEADING + row(3) + row(2)), "r.csv.gz")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    again = world.run(path, mapping)
+    assert (again.recorded, again.duplicates, world.ids()) == (1, 1, ["1", "2", "3"])
+
+
+def test_a_packed_file_to_which_another_was_added_is_read_from_where_it_ended(world: World):
+    first, more = gzip.compress((HEADING + row(1)).encode()), gzip.compress(row(2).encode())
+    path, mapping = world.file(first, "rows.csv.gz"), world.mapping(LEADS)
+    world.run(path, mapping)
+    world.file(first + more, "rows.csv.gz")
+    again = world.run(path, mapping)
+    assert (again.received, again.recorded, again.read_bytes) == (1, 1, len(row(2).encode()))
+
+
+def test_a_packed_file_that_was_only_touched_brings_nothing_new(world: World):
+    path, mapping = world.file(packed(HEADING + row(1)), "rows.csv.gz"), world.mapping(LEADS)
+    world.run(path, mapping)
+    os.utime(path, ns=(0, 0))
+    assert world.run(path, mapping).received == 0
 
 
 def test_a_packed_file_that_is_cut_off_is_told_and_what_came_before_is_kept(world: World):

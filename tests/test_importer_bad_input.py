@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from engine import lifecycle, mapfile
 from engine.errors import FileUnreadable, ForeignFile, WrongEncoding
 from engine.rowmap import remapper
-from tests.import_world import HEADING, LEADS, NO_ID, WORKSPACE, World, row, rows, touchpoint
+from tests.import_world import HEADING, LEADS, WORKSPACE, World, row, rows, touchpoint
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_field_may_go_over_several_lines_and_lines_are_counted_all_the_same(wo
 @pytest.mark.parametrize(
     ("data", "toml", "told"),
     [
-        (HEADING.replace("name", "nome") + row(1), LEADS, "no column name .*is it nome"),
+        (HEADING.replace("name", "nome") + row(1), LEADS, "no column name .*did you mean nome"),
         (HEADING.replace(",", ";") + row(1), LEADS, "delimiter = ';'"),
         ("id,at,name,name\n", LEADS, "several"),
         ("", LEADS, "is empty"),
@@ -147,15 +147,6 @@ def test_what_was_set_aside_can_be_mapped_again_once_the_mapping_is_mended(world
     driven = lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry)
     assert (driven.recorded, world.ids()) == (2, ["1", "2"])
     assert lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry).received == 0
-
-
-def test_equal_rows_that_could_not_be_read_are_as_many_touchpoints_once_they_can(world: World):
-    text = (HEADING + rows(range(2, 4))).encode() + b"1,2026-03-01T08:00:00Z,\xc1nh\n" * 2
-    assert world.run(world.file(text), world.mapping(NO_ID)).set_aside == {"undecodable": 2}
-    world.mapping(NO_ID.replace('"leads"', '"leads"\nencoding = "cp1258"'))
-    retry = remapper(world.edge)
-    driven = lifecycle.retry_aside(world.facts, world.edge, WORKSPACE, retry)
-    assert (driven.recorded, driven.duplicates) == (2, 0)
 
 
 def test_an_item_whose_mapping_is_gone_stays_and_no_other_waits_for_it(world: World):

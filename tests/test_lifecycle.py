@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import count
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from engine.edge import Edge, Row
 from engine.errors import Refused
 from engine.lifecycle import ImportState, record, retry_aside
 from engine.privacy import IdentifierKey
-from engine.store import ledger
+from engine.store import aside, ledger
 from tests.storing import NOW, WORKSPACE_KEY, arrival, refused, store, told, touch
 
 MINUTE = 60_000_000
@@ -178,6 +179,84 @@ def test_tried_again_after_it_came_by_another_way_it_is_a_duplicate(facts, edge,
     keep(facts, *through(edge, data, at=clock.now))
     assert retry_aside(facts, edge, WORKSPACE_KEY).duplicates == 1
     assert (facts.head(), balance(facts)) == (1, (1, 1, 0))
+
+
+@pytest.fixture
+def ten_aside(facts, edge, clock):
+    """Ten deliveries from a clock that was ahead, and one that never passes; now is later."""
+    early = [incoming(f"{number}", at=NOW + 6 * MINUTE) for number in range(10)]
+    keep(facts, *through(edge, *early, incoming("never", type="no_such_type")))
+    clock.now += 2 * MINUTE
+
+
+@pytest.fixture
+def batches(facts, monkeypatch):
+    """How many items are read at once, time after time; three are a batch."""
+    sizes, read = [], facts.aside_batch
+
+    def watched(after, upto):
+        items = read(after, upto)
+        sizes.append(len(items))
+        return items
+
+    monkeypatch.setattr(aside, "BATCH", 3)
+    monkeypatch.setattr(facts, "aside_batch", watched)
+    return sizes
+
+
+@pytest.mark.usefixtures("ten_aside")
+def test_trying_again_holds_one_batch_at_a_time_and_tells_how_far_it_is(facts, edge, batches):
+    told_progress = []
+    done = retry_aside(facts, edge, WORKSPACE_KEY, progress=lambda *at: told_progress.append(at))
+    assert done == lifecycle.Recorded(11, 10, 0, Counter(unknown_type=1))
+    assert batches == [3, 3, 3, 2, 0]
+    assert told_progress == [(3, 11), (6, 11), (9, 11), (11, 11)]
+
+
+def test_large_items_make_small_batches(facts, edge, batches, monkeypatch):
+    monkeypatch.setattr(aside, "BATCH_BYTES", 1000)
+    keep(facts, *(refused(b"x" * 600, line=line) for line in range(4)))
+    retry_aside(facts, edge, WORKSPACE_KEY)
+    assert batches == [2, 2, 0]
+
+
+@pytest.mark.usefixtures("ten_aside", "batches")
+def test_ctrl_c_between_two_batches_loses_nothing(facts, edge):
+    def interrupt(done, total):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retry_aside(facts, edge, WORKSPACE_KEY, progress=interrupt)
+    assert balance(facts) == (6, 0, 5)
+    assert retry_aside(facts, edge, WORKSPACE_KEY).recorded == 4
+    assert balance(facts) == (10, 0, 1)
+
+
+@pytest.mark.usefixtures("ten_aside", "batches")
+def test_ctrl_c_within_a_batch_undoes_that_batch_and_no_other(facts, edge, monkeypatch):
+    calls, settle = count(1), lifecycle._settle
+
+    def interrupted(*given):
+        if next(calls) == 5:
+            raise KeyboardInterrupt
+        return settle(*given)
+
+    monkeypatch.setattr(lifecycle, "_settle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        retry_aside(facts, edge, WORKSPACE_KEY)
+    assert (facts.head(), balance(facts)) == (3, (3, 0, 8))
+    assert retry_aside(facts, edge, WORKSPACE_KEY).recorded == 7
+    assert balance(facts) == (10, 0, 1)
+
+
+@pytest.mark.usefixtures("ten_aside", "batches")
+def test_what_is_set_aside_meanwhile_waits_for_the_next_time(facts, edge):
+    def more(done, total):
+        keep(facts, refused(b"another", line=done))
+
+    assert retry_aside(facts, edge, WORKSPACE_KEY, progress=more).received == 11
+    assert len(facts.aside()) == 5
 
 
 def test_a_row_of_a_mapped_file_passes_whole_or_stays(facts, edge):

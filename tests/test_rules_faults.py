@@ -81,7 +81,7 @@ SIGNAL = "[[signal]]\nname = 'x'\n"
         # moves
         (MOVE, "track[0].move[0]", 0, "says not when"),
         (f"{WHEN}{{}}", "track[0].move[0].when", 2, "must not be empty"),
-        (f"{WHEN}{{ signal = 'vist' }}", "track[0].move[0].when.signal", 2, "`visit`"),
+        (f"{WHEN}{{ signal = 'vist' }}", "track[0].move[0].when.signal", 2, "did you mean visit?"),
         (f"{WHEN}{{ seen = ['visit', 'x'] }}", "track[0].move[0].when.seen[1]", 2, "no signal"),
         (f"{WHEN}{{ score = 's' }}", "track[0].move[0].when.score", 2, "`at_least`, `below`"),
         (f"{WHEN}{{ below = 1 }}", "track[0].move[0].when.below", 2, "only with `score`"),
@@ -93,7 +93,7 @@ SIGNAL = "[[signal]]\nname = 'x'\n"
             "is missing",
         ),
         (f"{WHEN}{{ stage = 'life.new' }}", "track[0].move[0].when.stage", 2, "earlier"),
-        (f"{WHEN}{{ stage = 'lief.new' }}", "track[0].move[0].when.stage", 2, "`life`"),
+        (f"{WHEN}{{ stage = 'lief.new' }}", "track[0].move[0].when.stage", 2, "did you mean life?"),
         (f"{WHEN}{{ stage = 'new' }}", "track[0].move[0].when.stage", 2, "track.stage"),
         (f"{TIMED}after_stay='1d'\nafter_silence='1d'", "track[0].move[0]", 0, "this has 2"),
         (f"{TIMED}after_stay='1d'\nwhen={{seen='visit'}}", "track[0].move[0].when", 4, "either"),
@@ -160,7 +160,7 @@ SIGNAL = "[[signal]]\nname = 'x'\n"
         # clocks and calendars
         (CLOCK, "clock[0].within", 0, "is missing"),
         (f"{CLOCK}within = 1", "clock[0].within", 4, "one text"),
-        (f"{CLOCK}within = '1h'\ncalendar = 'c'", "clock[0].calendar", 5, "none is known"),
+        (f"{CLOCK}within = '1h'\ncalendar = 'c'", "clock[0].calendar", 5, "known: none"),
         (f"{CLOCK}within = '1h'\ncancel = {{}}", "clock[0].cancel", 5, "must not be empty"),
         (CALENDAR, "calendar[0].hours", 0, "is missing"),
         (f"{CALENDAR}hours = {{}}", "calendar[0].hours", 2, "must not be empty"),
@@ -174,7 +174,7 @@ SIGNAL = "[[signal]]\nname = 'x'\n"
             2,
             "overlap",
         ),
-        (f"{CALENDAR}hours.mo = '09:00-10:00'", "calendar[0].hours.mo", 2, "`mon`"),
+        (f"{CALENDAR}hours.mo = '09:00-10:00'", "calendar[0].hours.mo", 2, "did you mean mon?"),
         (
             f"{CALENDAR}hours.mon = '09:00-10:00'\nzone = '../UTC'",
             "calendar[0].zone",
@@ -201,7 +201,7 @@ SIGNAL = "[[signal]]\nname = 'x'\n"
         ),
         # segments
         ("[[segment]]\nname = 'g'", "segment[0].where", 0, "is missing"),
-        (f"{WHERE}{{ stage = 'life.cool' }}", "segment[0].where.stage", 2, "`cold`"),
+        (f"{WHERE}{{ stage = 'life.cool' }}", "segment[0].where.stage", 2, "did you mean cold?"),
         (f"{WHERE}{{ has_owner = 'yes' }}", "segment[0].where.has_owner", 2, "true or false"),
         (f"{WHERE}{{ silent_for = '3 d' }}", "segment[0].where.silent_for", 2, "no duration"),
         (f"{WHERE}{{ first_channel = [] }}", "segment[0].where.first_channel", 2, "empty list"),

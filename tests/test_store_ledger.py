@@ -1,10 +1,16 @@
 """What the store keeps beside the touchpoints: keys, the rule book, who looked."""
 
+import re
+import sqlite3
+from pathlib import Path
+
 import pytest
 
 from engine.errors import UnknownRuleSet, WrongKey
 from engine.privacy import WorkspaceKey, new_key
+from engine.rulefile import load, parse, shipped
 from engine.store.facts import Facts
+from engine.store.in_force import DEFAULT_RULES, id_in_force, rules_in_force
 from engine.store.rulebook import WrittenRules
 from tests.storing import NOW, WORKSPACE_KEY, retraction, store, told, touch, who
 
@@ -79,6 +85,45 @@ def test_a_rule_set_that_was_never_kept_is_not_found(facts):
         facts.written_rules("c" * 64)
 
 
+def in_force(facts, at):
+    """Id and name of the rules in force; both ways of asking say the same."""
+    with facts.snapshot() as connection:
+        rules = rules_in_force(connection, at)
+        assert id_in_force(connection, at) == rules.id
+    return rules.name
+
+
+def publish(facts, name, effective_at=None):
+    text = f'name = "{name}"'
+    facts.publish(WrittenRules(parse(text).id, name, text), effective_at)
+
+
+def test_the_shipped_default_is_in_force_until_something_is(facts):
+    default = load(shipped()[DEFAULT_RULES]).name
+    assert in_force(facts, NOW) == default
+    publish(facts, "later", effective_at=NOW)
+    assert (in_force(facts, NOW - 1), in_force(facts, NOW)) == (default, "later")
+
+
+def test_in_force_is_what_was_published_last_of_all_that_is_effective_by_then(facts):
+    publish(facts, "always")
+    publish(facts, "late", effective_at=20)
+    publish(facts, "early", effective_at=10)
+    told_rules = [in_force(facts, at) for at in (0, 9, 10, 19, 20, 30)]
+    assert told_rules == ["always", "always", "early", "early", "early", "early"]
+    publish(facts, "retroactive")
+    assert in_force(facts, 0) == in_force(facts, 30) == "retroactive"
+
+
+def test_rules_that_cannot_be_read_any_more_still_have_their_id(facts):
+    publish(facts, "a")
+    with facts.transaction() as connection:
+        connection.execute("DELETE FROM rule_sets")
+        assert id_in_force(connection, NOW) == parse('name = "a"').id
+        with pytest.raises(UnknownRuleSet):
+            rules_in_force(connection, NOW)
+
+
 def test_who_looked_when_and_why_is_kept(facts, clock):
     facts.log_access("mai", "lead-1", "asked for a copy")
     clock.now += 1
@@ -88,6 +133,40 @@ def test_who_looked_when_and_why_is_kept(facts, clock):
         (NOW, "mai", "lead-1", "asked for a copy"),
         (NOW + 1, "tom", "lead-2", "support"),
     ]
+
+
+def test_the_page_of_the_house_names_every_table_that_is_kept(facts):
+    page = (Path(__file__).parents[1] / "docs/architecture.md").read_text(encoding="utf-8")
+    section = page.split("## What is kept")[1].split("\n## ")[0]
+    told_tables = [
+        name
+        for line in section.splitlines()
+        if line.startswith("| ")
+        for name in re.findall(r"`(\w+)`", line)
+    ]
+    with facts.snapshot() as connection:
+        kept = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    assert sorted(told_tables) == sorted(name for (name,) in kept)
+
+
+def test_what_was_announced_is_announced_once(facts):
+    columns = dict.fromkeys(("at", "position", "settled_to", "announced_at"), NOW) | {
+        "id": "a" * 64,
+        "lead": "b" * 32,
+        "first_source": "web",
+        "first_event_id": "1",
+        "kind": "entered",
+        "name": "lifecycle.mql",
+        "rules_id": "c" * 64,
+        "data": b"",
+    }
+    insert = (
+        f"INSERT INTO announcements ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    )
+    with facts.transaction() as connection:
+        connection.execute(insert, tuple(columns.values()))
+        with pytest.raises(sqlite3.IntegrityError, match=r"announcements\.id"):
+            connection.execute(insert, tuple(columns.values()))
 
 
 def evidence(facts):

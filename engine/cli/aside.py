@@ -5,11 +5,13 @@ from typing import Any
 import click
 
 from engine.cli import output
+from engine.cli.group import Group
 from engine.cli.options import as_json, database
+from engine.cli.progress import progress
 from engine.cli.session import session
 
 
-@click.group("aside", short_help="What could not be accepted, and trying it again.")
+@click.group("aside", cls=Group, short_help="What could not be accepted, and trying it again.")
 def aside_command() -> None:
     """What could not be accepted: kept sealed, with its reason and origin.
 
@@ -66,9 +68,13 @@ def retry_aside(db: str | None, as_json: bool) -> None:
     from engine import lifecycle
     from engine.rowmap import remapper
 
-    with session(db) as opened:
+    with session(db) as opened, progress("Trying again") as report:
         done = lifecycle.retry_aside(
-            opened.facts, opened.edge, opened.workspace_key, remapper(opened.edge)
+            opened.facts,
+            opened.edge,
+            opened.workspace_key,
+            remapper(opened.edge),
+            progress=report,
         )
     if as_json:
         output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from engine.cli import output
+from engine.cli.group import Group
 from engine.cli.options import as_json, database, reading
 from engine.cli.progress import progress
 from engine.cli.session import session
@@ -112,7 +113,7 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
         click.echo(f"generation {generation.number}: {leads:,} leads derived")
 
 
-@click.group("export")
+@click.group("export", cls=Group)
 def export_command() -> None:
     """States and funnels, one JSON object a line.
 
@@ -121,14 +122,14 @@ def export_command() -> None:
     """
 
 
-@export_command.command("states")
+@export_command.command("states", short_help="Print every lead's state.")
 @reading
 def export_states(**where: Any) -> None:
     """Print every lead's state, ordered by the first touchpoint; changes nothing.
 
     \b
         $ leadledger export states > states.jsonl
-        $ leadledger export states --as-of 2026-03-01T00:00:00+07:00
+        $ leadledger export states --as-of 2026-03-01T08:00:00+07:00
     """
     from engine.states import state_documents
 
@@ -162,5 +163,5 @@ def _folded(opened: Any, where: dict[str, Any]) -> Any:
     from engine.folding import fold
 
     rules = opened.rules(where["rules"])
-    as_of = opened.facts.clock() if where["as_of"] is None else where["as_of"]
+    as_of = opened.instant(where["as_of"], rules)
     return fold(opened.facts.histories(), rules, as_of)

@@ -6,23 +6,24 @@ from typing import Any
 import click
 
 from engine.cli import output
-from engine.cli.options import as_json, reading
+from engine.cli.group import Group
+from engine.cli.options import as_json, database, reading
 from engine.cli.session import Session, session
 
 Document = dict[str, Any]
 FEW = 500  # touchpoints that plain Python folds sooner than machine code is loaded
 
 
-@click.group("lead", short_help="One lead: its state, its history, and who it is.")
+@click.group("lead", cls=Group, short_help="One lead: its state, its history, and who it is.")
 def lead_command() -> None:
     """One lead: by its id, or as email:an@example.vn, phone:+84…, crm_id:hubspot:991.
 
-    `leadledger leads` lists the ids. Of several identifiers told together the first in
-    the order crm_id, user_id, email, phone, external_id names the lead (docs/formats.md).
+    `leadledger leads` lists the ids; 6 characters or more of one's beginning will do. An
+    identifier that was told beside others finds the lead as well (docs/formats.md).
 
     \b
         $ leadledger lead show email:an@example.vn
-        $ leadledger lead history 42dfbc852b90f9f98128008a143ba8a6
+        $ leadledger lead history 42dfbc85
     """
 
 
@@ -33,12 +34,12 @@ def lead_command() -> None:
 @click.option("--reason", help="Why you look; kept with your name and the time.")
 @as_json
 def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **where: Any) -> None:
-    """Show a lead's state: stages and their causes, scores, clocks. Times are in UTC.
+    """Show a lead's state: stages and their causes, scores, clocks.
 
-    Changes nothing, but that --reveal keeps who looked, when and why.
+    Changes nothing, but that --reveal keeps who looked, when and why: `lead accesses`.
 
     \b
-        $ leadledger lead show email:an@example.vn --as-of 2026-03-01T00:00:00+07:00
+        $ leadledger lead show email:an@example.vn --as-of 2026-03-01
         $ leadledger lead show email:an@example.vn --reveal --reason "called back"
     """
     if reveal and not (reason and reason.strip()):
@@ -61,7 +62,7 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     if as_json:
         output.emit(document)
     else:
-        _draw(document, format_instant(as_of))
+        _draw(document, format_instant(as_of), rules.zone)
 
 
 @lead_command.command("history", short_help="Show what happened, and the stages it led to.")
@@ -71,7 +72,7 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
 def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
     """Show what happened, in the order in which it happened, and the stages it led to.
 
-    Times are in UTC. `at` is the position at which a touchpoint was recorded.
+    `at` is the position at which a touchpoint was recorded.
 
     \b
         $ leadledger lead history email:an@example.vn
@@ -85,46 +86,78 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
     if as_json:
         output.emit(lines)
         return
-    title = f"History as of {output.moment(format_instant(as_of))}"
-    columns = ("happened", "recorded", "at", "what", "channel", "source", "event")
-    output.table(title, columns, (_row(line) for line in lines), left=len(columns))
+    title = f"History as of {output.moment(format_instant(as_of), rules.zone)}"
+    columns = ("happened", "recorded", "at", "what", "channel", "touchpoint")
+    output.table(title, columns, (_row(line, rules.zone) for line in lines), left=len(columns))
+
+
+@lead_command.command("accesses", short_help="Show who looked at personal data, and why.")
+@click.argument("lead", required=False)
+@database
+@as_json
+def accesses_to_lead(lead: str | None, db: str | None, as_json: bool) -> None:
+    """Show who looked at personal data, of one lead or of any, when and why.
+
+    \b
+        $ leadledger lead accesses
+        $ leadledger lead accesses email:an@example.vn
+    """
+    from engine.compiled import leave_plain
+
+    leave_plain()  # nothing is folded
+    from engine import audit
+
+    with session(db) as opened:
+        number = None if lead is None else _found(opened, lead)
+        looks = audit.accesses(opened.facts, number)
+        zone = opened.rules_in_force.zone
+    if as_json:
+        output.emit(looks)
+        return
+    rows = ((output.clock(look["at"], zone), *list(look.values())[1:]) for look in looks)
+    title = f"Looks at personal data: {len(looks):,} · times in {zone}"
+    output.table(title, ("when", "who", "lead", "reason"), rows, left=4)
 
 
 def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any, int]:
     """The lead's number, the rules and the instant; decides how its few touchpoints are folded."""
     from engine.compiled import leave_plain
+
+    number = _found(opened, lead)
+    if opened.facts.touchpoint_count(number) <= FEW:
+        leave_plain()
+    rules = opened.rules(where["rules"])
+    return number, rules, opened.instant(where["as_of"], rules)
+
+
+def _found(opened: Session, lead: str) -> int:
     from engine.lead_names import find
     from engine.privacy import IdentifierKey
 
     key = IdentifierKey(opened.settings.identifier_key)
-    number = find(opened.facts, lead, key, opened.settings.phone_region)
-    if opened.facts.touchpoint_count(number) <= FEW:
-        leave_plain()
-    as_of = opened.facts.clock() if where["as_of"] is None else where["as_of"]
-    return number, opened.rules(where["rules"]), as_of
+    return find(opened.facts, lead, key, opened.settings.phone_region)
 
 
-def _row(line: Document) -> tuple[str, ...]:
+def _row(line: Document, zone: str) -> tuple[str, ...]:
+    at = output.clock(line["at"], zone)
     if line["what"] == "stage":
         how = f" ({line['timer']})" if line["timer"] else ""
-        return (_short(line["at"]), "", "", f"→ {line['track']}.{line['stage']}{how}", "", "", "")
+        return (at, "", "", f"→ {line['track']}.{line['stage']}{how}", "", "")
     what = line["type"] if line["counts"] else f"{line['type']} (does not count)"
-    where = (line["channel"], line["source"], line["event_id"])
-    recorded = (_short(line["recorded_at"]), str(line["position"]))
-    return (_short(line["at"]), *recorded, what, *where)
+    recorded = (output.clock(line["recorded_at"], zone), str(line["position"]))
+    return (at, *recorded, what, line["channel"], _name(line))
 
 
-def _short(instant: str) -> str:
-    return instant[:19].replace("T", " ")
+def _draw(document: Document, as_of: str, zone: str) -> None:
+    def at(instant: str | None) -> str:
+        return output.clock(instant, zone) if instant else "–"
 
-
-def _draw(document: Document, as_of: str) -> None:
     value = document["value"]
     facts = [
         ("lead", document["lead"]),
         ("touchpoints", f"{document['touchpoints']:,}"),
-        ("first", f"{_short(document['first_at'])}  {_name(document['first'])}"),
-        ("last", f"{_short(document['last_at'])}  {_name(document['last'])}"),
+        ("first", f"{at(document['first_at'])}  {_name(document['first'])}"),
+        ("last", f"{at(document['last_at'])}  {_name(document['last'])}"),
         ("owner", document["owner"] or "–"),
         ("value", output.money({value["currency"]: value["minor"]} if value else None)),
         *((f"score {name}", f"{points / 1e6:.2f}") for name, points in document["scores"].items()),
@@ -133,16 +166,15 @@ def _draw(document: Document, as_of: str) -> None:
         ("segments", ", ".join(document["segments"]) or "–"),
         *((name, "; ".join(found)) for name, found in document.get("personal", {}).items()),
     ]
-    output.table(f"Lead as of {output.moment(as_of)}", ("what", "is"), facts, left=2)
+    output.table(f"Lead as of {output.moment(as_of, zone)}", ("what", "is"), facts, left=2)
     rows = (
-        (v["track"], v["stage"], _short(v["entered"]), _short(v["left"] or "–"), _cause(v["cause"]))
+        (v["track"], v["stage"], at(v["entered"]), at(v["left"]), _cause(v["cause"]))
         for v in document["visits"]
     )
     output.table("Stages", ("track", "stage", "entered", "left", "cause"), rows, left=5)
     if document["clocks"]:
         clocks = (
-            (c["clock"], _short(c["started"]), _short(c["due"] or "–"), c["state"])
-            for c in document["clocks"]
+            (c["clock"], at(c["started"]), at(c["due"]), c["state"]) for c in document["clocks"]
         )
         output.table("Clocks", ("clock", "started", "due", "state"), clocks, left=4)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from engine.cli.group import Group
 from engine.cli.output import plain
 from engine.errors import EngineError
 
@@ -34,7 +35,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group whose commands' modules are imported only when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -1,33 +1,40 @@
 """Options that commands share, and the types of their values."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from datetime import date
 
 MANY_DIGITS = 20  # more than any instant has
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Instant(click.ParamType[int]):
-    """RFC 3339 with an offset, or integer microseconds since 1970 UTC."""
+class Instant(click.ParamType["int | date"]):
+    """RFC 3339 with an offset, a date, or integer microseconds since 1970 UTC."""
 
-    name = "instant"
+    name = "instant|date"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Microseconds, UTC."""
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "int | date":
+        """Microseconds, UTC; of a date the day, which begins when the rules' zone says."""
         from engine.errors import BadInstant
-        from engine.instants import format_instant, parse_instant
+        from engine.instants import format_instant, parse_date, parse_instant
 
-        if isinstance(value, int):
-            return value
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]  # converted already
         digits = value.isascii() and value.removeprefix("-").isdigit() and len(value) < MANY_DIGITS
         try:
+            if day := parse_date(value):
+                return day
             at = int(value) if digits else parse_instant(value)
             format_instant(at)  # an instant that no calendar has is refused here
             return at
         except BadInstant as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{error}, or a date like 2026-03-01", param, ctx)
 
 
 def database(command: Command) -> Command:
@@ -60,7 +67,7 @@ def reading(command: Command) -> Command:
         "--as-of",
         type=Instant(),
         help="The state at this instant, past or future, such as 2026-03-01T08:00:00+07:00; "
-        "default: now.",
+        "a date means where that day begins in the rules' time zone.  [default: now]",
     )
     return database(rules(as_of(command)))
 

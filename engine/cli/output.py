@@ -1,7 +1,7 @@
 """How commands print: JSON for machines, tables and bars for people."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 from unicodedata import category
 
@@ -13,7 +13,7 @@ EIGHTHS: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
 WIDE, TIGHT = 3, 2  # characters between columns
 COMMANDING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode's categories
 HARMLESS = "\n\u200c\u200d"  # line ends of cells, and joiners within words
-FOLDED, FIRST_FOLDED = 8, 16  # how narrow words may get; the first column names its row
+FOLDED, FIRST_FOLDED = 8, 12  # how narrow words may get; the first column names its row
 
 
 def emit(document: Any) -> None:
@@ -51,27 +51,36 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], lef
 
     On a terminal that is too narrow headings break, bars shrink and words wrap; nothing is cut off.
     """
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    columns = [plain(column) for column in columns]
     body = [tuple(map(plain, row)) for row in rows]
     room = Console().width if sys.stdout.isatty() else None
     widths, gap = _fit(columns, body, left, room)
-    padding = (0, 1, 0, gap - 2)
-    drawn = Table(title=Text(title) if title else None, title_justify="left", padding=padding)
-    drawn.box = box.SIMPLE_HEAD
+    console = Console(width=_total(widths, gap), highlight=False)
+    with console.capture() as captured:  # printing by itself it would exit when its reader has gone
+        if title:
+            console.print(Text(plain(title), "italic"), soft_wrap=True)
+        console.print(_drawn(columns, body, left, widths, gap))
+    click.echo("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]), nl=False)
+
+
+def _drawn(
+    columns: Sequence[str], body: Sequence[Sequence[str]], left: int, widths: list[int], gap: int
+) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, gap - 2))
     for index, (column, width) in enumerate(zip(columns, widths, strict=True)):
         justify: Literal["left", "right"] = "left" if index < left else "right"
         drawn.add_column(Text(column), justify=justify, width=width, overflow="fold")
     for row in body:
         cells = zip(columns, row, widths, strict=True)
         drawn.add_row(*(Text(cell if name else _shorter(cell, wide)) for name, cell, wide in cells))
-    console = Console(width=_total(widths, gap), highlight=False)
-    with console.capture() as captured:  # printing by itself it would exit when its reader has gone
-        console.print(drawn)
-    click.echo(captured.get(), nl=False)
+    return drawn
 
 
 def _fit(
@@ -80,37 +89,34 @@ def _fit(
     """How wide each column is, and how far they lie apart."""
     cells = [[row[index] for row in body] for index in range(len(columns))]
     heads = [_width(head.split()) for head in columns]  # broken at spaces
-    bars = {index for index, head in enumerate(columns) if not head}
+    bars = [index for index, head in enumerate(columns) if not head]
     words = [index for index in range(left) if index not in bars]
     natural = [BAR if i in bars else _width([columns[i], *cells[i]]) for i in range(len(columns))]
     if room is None or _total(natural, WIDE) <= room:
         return natural, WIDE
     widths = [BAR if i in bars else max(heads[i], _width(cells[i])) for i in range(len(columns))]
-    floors = [SHORT_BAR if index in bars else width for index, width in enumerate(widths)]
-    _shrink(widths, floors, room)
-    for index in words:
-        whole = _width(word for text in cells[index] for word in text.split())
-        floors[index] = max(heads[index], whole)
-    _shrink(widths, floors, room)
-    for index in words[1:]:
-        floors[index] = min(floors[index], FOLDED)
-    _shrink(widths, floors, room)
-    for index in bars:
-        floors[index] = SHORTEST_BAR
-    _shrink(widths, floors, room)
-    floors[0] = min(floors[0], FIRST_FOLDED)
-    narrowest = widths.copy()
-    _shrink(narrowest, floors, room)
-    return narrowest if _total(narrowest, TIGHT) <= room else widths, TIGHT
+    whole = [
+        max(heads[i], _width(word for text in cells[i] for word in text.split())) for i in words
+    ]
+    for narrower in (
+        dict.fromkeys(bars, SHORT_BAR),
+        dict(zip(words, whole, strict=True)),
+        dict.fromkeys(bars, SHORTEST_BAR),
+        dict.fromkeys(words[1:], FOLDED),
+        dict.fromkeys(words[:1], FIRST_FOLDED),
+    ):
+        _shrink(widths, narrower, room)
+    return widths, TIGHT
 
 
-def _shrink(widths: list[int], floors: list[int], room: int) -> None:
-    """Take from the column with most to spare, until all fit or none has any."""
+def _shrink(widths: list[int], floors: Mapping[int, int], room: int) -> None:
+    """Take from the column with most above its floor, until all fit or none has any."""
     while _total(widths, TIGHT) > room:
-        spare = [width - floor for width, floor in zip(widths, floors, strict=True)]
-        if max(spare) <= 0:
+        spare = {index: widths[index] - floor for index, floor in floors.items()}
+        widest = max(spare, key=spare.__getitem__, default=None)
+        if widest is None or spare[widest] <= 0:
             return
-        widths[spare.index(max(spare))] -= 1
+        widths[widest] -= 1
 
 
 def _total(widths: Sequence[int], gap: int) -> int:
@@ -165,9 +171,20 @@ def money(amounts: dict[str, int] | None) -> str:
     )
 
 
-def moment(instant: str) -> str:
-    """An instant of a document, to the minute."""
-    return f"{instant[:10]} {instant[11:16]} UTC"
+def clock(instant: str, zone: str) -> str:
+    """An instant of a document as clocks in a zone show it; in UTC, and with Z, where none do."""
+    from engine.instants import on_clocks, parse_instant
+
+    shown = on_clocks(parse_instant(instant), zone)
+    if shown is None:
+        return f"{instant[:10]} {instant[11:19]}Z"
+    return shown.replace(tzinfo=None).isoformat(" ", "seconds")
+
+
+def moment(instant: str, zone: str) -> str:
+    """An instant of a document, to the minute, with the zone that all clocks beside it show."""
+    shown = clock(instant, zone)
+    return f"{shown[:16]} {'UTC' if shown.endswith('Z') else zone}"
 
 
 def _major(minor: int, currency: str) -> str:

@@ -10,6 +10,7 @@ from engine.cli.options import as_json, breakdown, language, reading
 from engine.cli.session import session
 
 Document = dict[str, Any]
+SHORT_ID = 8  # characters of a lead's id in a list: nearly always enough to name it by
 
 
 @click.command("pipeline", short_help="Who stands where, by stage.")
@@ -22,7 +23,7 @@ def pipeline_command(by: tuple[str, ...], top: int, lang: str, as_json: bool, **
 
     \b
         $ leadledger pipeline --by owner
-        $ leadledger pipeline --rules aida --as-of 2026-03-01T00:00:00+07:00
+        $ leadledger pipeline --rules aida --as-of 2026-03-01
     """
     from engine.reports import pipeline
     from engine.reports.breakdown import By
@@ -34,15 +35,16 @@ def pipeline_command(by: tuple[str, ...], top: int, lang: str, as_json: bool, **
     if as_json:
         output.emit(document)
     else:
-        draw_pipeline(document, by, lang)
+        draw_pipeline(document, by, lang, frames.rules.zone)
 
 
-def draw_pipeline(document: Document, by: tuple[str, ...], lang: str) -> None:
+def draw_pipeline(document: Document, by: tuple[str, ...], lang: str, zone: str) -> None:
     """A table per track, and one per breakdown."""
+    as_of = output.moment(document["as_of"], zone)
     for track in document["tracks"]:
         name = output.words(track["label"], track["track"], lang)
         output.table(
-            f"{name} · {document['leads']:,} leads as of {output.moment(document['as_of'])}",
+            f"{name} · {document['leads']:,} leads as of {as_of}",
             ("stage", "", "leads", "value", "weighted", "median age", "win rate", "time to won"),
             _stages(track, lang),
             left=2,
@@ -122,46 +124,47 @@ def funnel_command(
         if name is None:
             _list_funnels(opened.rules(where["rules"]), lang, as_json)
             return
-        document = _funnel(opened, name, step, where)
+        frames, document = _funnel(opened, name, step, where)
+    zone = frames.rules.zone
     if as_json:
         output.emit(document)
     elif step is not None:
-        for lead in document:
-            click.echo(f"{lead['lead']}  {lead['entered']}")
-        output.note(f"{len(document):,} of step {step}: {where['bar']}")
+        title = f"{len(document):,} of step {step}: {where['bar']} · times in {zone}"
+        rows = ((lead["lead"], output.clock(lead["entered"], zone)) for lead in document)
+        output.table(title, ("lead", "entered"), rows, left=2)
     else:
-        draw_funnel(document, where["by"], lang)
+        draw_funnel(document, where["by"], lang, zone)
 
 
-def _funnel(opened: Any, name: str, step: int | None, where: Document) -> Any:
+def _funnel(opened: Any, name: str, step: int | None, where: Document) -> tuple[Any, Any]:
     from engine.reports import funnel
     from engine.reports.breakdown import By
 
     by_what = By(where["by"], where["top"])
     frames = opened.frames(where["rules"], where["as_of"], funnel.NEEDS)
     if step is None:
-        return funnel.report(frames, name, by_what)
+        return frames, funnel.report(frames, name, by_what)
     if where["bucket"] and len(where["bucket"]) != len(where["by"]):
         raise click.UsageError("--bucket wants as many values as there are --by.")
     bucket = dict(zip(where["by"], where["bucket"], strict=True)) if where["bucket"] else None
-    return funnel.behind(frames, name, funnel.Bar(where["bar"], step), by_what, bucket)
+    return frames, funnel.behind(frames, name, funnel.Bar(where["bar"], step), by_what, bucket)
 
 
 def _list_funnels(rules: Any, lang: str, as_json: bool) -> None:
     if as_json:
         output.emit([funnel.name for funnel in rules.funnels])
         return
-    for funnel in rules.funnels:
-        click.echo(f"{funnel.name}  {output.words(funnel.label, '', lang)}")
+    rows = ((funnel.name, output.words(funnel.label, "", lang)) for funnel in rules.funnels)
+    output.table("", ("name", "what"), rows, left=2)
 
 
-def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
+def draw_funnel(document: Document, by: tuple[str, ...], lang: str, zone: str) -> None:
     """A bar per step, and a table per breakdown."""
     name = output.words(document["label"], document["funnel"], lang)
     took = document["convert"]
     output.table(
         f"{name} · {document['entered']:,} {document['counts']} "
-        f"as of {output.moment(document['as_of'])}",
+        f"as of {output.moment(document['as_of'], zone)}",
         ("step", "", "reached", "of first", "of previous", "not yet", "dropped", "matured"),
         (
             (
@@ -180,7 +183,7 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
     )
     click.echo(
         f"  converted: {output.count(took['n'])}, median {output.days(took['median_us'])}, "
-        f"90 % within {output.days(took['p90_us'])} · excluded: {document['excluded']:,}"
+        f"90 % within {output.days(took['p90_us'])} · excluded: {document['excluded']:,}\n"
     )
     if by:
         steps = [f"{step['step']}" for step in document["steps"]]
@@ -193,7 +196,8 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
             )
             for bucket in document["buckets"]
         )
-        output.table(" ", (*by, *steps, "rate", "median time"), rows, left=len(by))
+        title = f"{name} by {' and '.join(by)}: how many reached each step"
+        output.table(title, (*by, *steps, "rate", "median time"), rows, left=len(by))
 
 
 @click.command("leads", short_help="List leads, the last heard of first.")
@@ -220,7 +224,7 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str) -> None:
 def leads_command(limit: int, as_json: bool, **where: Any) -> None:
     """List leads, the last heard of first; `lead show` tells more of one.
 
-    Stages and scores stand in the order of the rules' tracks and scores; times are in UTC.
+    Of the id its beginning is shown, which is enough to name the lead by; --json has all of it.
 
     \b
         $ leadledger leads --stage sales.quoted --segment hot_and_idle
@@ -236,22 +240,33 @@ def leads_command(limit: int, as_json: bool, **where: Any) -> None:
     if as_json:
         output.emit(document)
         return
+    _draw_leads(document, frames.rules)
+
+
+def _draw_leads(document: Document, rules: Any) -> None:
+    """A row per lead; the title says which stages and scores stand in a cell, in their order."""
+    as_of = output.moment(document["as_of"], rules.zone)
+    order = " · ".join(
+        f"{what}: {', '.join(one.name for one in named)}"
+        for what, named in (("stages", rules.tracks), ("scores", rules.scores))
+        if named
+    )
     output.table(
-        f"{document['count']:,} leads as of {output.moment(document['as_of'])}",
-        ("lead", "stages", "owner", "last touch", "touches", "value", "scores"),
-        (_lead_row(lead) for lead in document["leads"]),
-        left=4,
+        f"{document['count']:,} leads as of {as_of}\n{order}".rstrip(),
+        ("lead", "stages", "scores", "owner", "last touch", "touches", "value"),
+        (_lead_row(lead, rules.zone) for lead in document["leads"]),
+        left=5,
     )
 
 
-def _lead_row(lead: Document) -> tuple[str, ...]:
+def _lead_row(lead: Document, zone: str) -> tuple[str, ...]:
     value = lead["value"]
     return (
-        lead["lead"],
-        " ".join(stage for stage in lead["stages"].values() if stage),
+        lead["lead"][:SHORT_ID],
+        " ".join(stage or "–" for stage in lead["stages"].values()),
+        " ".join(f"{points / 1e6:.1f}" for points in lead["scores"].values()),
         lead["owner"] or "–",
-        lead["last_at"][:16].replace("T", " "),
+        output.clock(lead["last_at"], zone)[:16],
         output.count(lead["touchpoints"]),
         output.money({value["currency"]: value["minor"]} if value else None),
-        " ".join(f"{points / 1e6:.1f}" for points in lead["scores"].values()),
     )

@@ -1,15 +1,15 @@
 """`rules`: check, list, show and compose rule sets."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from engine.cli import output
+from engine.cli.group import Group
 from engine.cli.options import as_json, language
 
 
-@click.group("rules", short_help="Rule sets: check, list, show and compose them.")
+@click.group("rules", cls=Group, short_help="Rule sets: check, list, show and compose them.")
 def rules_command() -> None:
     """Rule sets: what signals, scores, stages, funnels, clocks and segments mean.
 
@@ -26,17 +26,17 @@ def rules_command() -> None:
 @click.argument("file")
 @as_json
 def check_rules(file: str, as_json: bool) -> None:
-    """Check a rule file; every fault is listed with its key and line.
+    """Check a rule file, or one that ships; every fault is listed with its key and line.
 
     \b
         $ leadledger rules check rules/default.toml
         default is sound
     """
     from engine.errors import RulesInvalid
-    from engine.rulefile import load
+    from engine.rulefile import file_of, load
 
     try:
-        rules = load(file)
+        rules = load(file_of(file))
     except RulesInvalid as invalid:
         if not as_json:
             raise
@@ -85,9 +85,9 @@ def show_rules(name: str, as_json: bool) -> None:
     \b
         $ leadledger rules show default
     """
-    from engine.rulefile import parse, read, shipped
+    from engine.rulefile import file_of, parse, read
 
-    path = shipped().get(name, Path(name))
+    path = file_of(name)
     text = read(path)
     rules = parse(text, str(path))
     if as_json:
@@ -108,7 +108,6 @@ def compose_rules(files: tuple[str, ...], name: str | None) -> None:
         $ leadledger rules compose aida temperature_bought > both.toml
     """
     from engine.compose import compose_files
-    from engine.rulefile import shipped
+    from engine.rulefile import file_of
 
-    paths = [shipped().get(file, Path(file)) for file in files]
-    click.echo(compose_files(paths, name), nl=False)
+    click.echo(compose_files([file_of(file) for file in files], name), nl=False)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from engine.projections.projection import Frames, Projection
     from engine.ruleset import RuleSet
     from engine.store.facts import Facts
-
-DEFAULT_RULES = "default"
 
 
 class Session:
@@ -68,39 +67,52 @@ class Session:
 
     def rules(self, named: str | None) -> "RuleSet":
         """The rule set that a file, a shipped name or a published id means; else those in force."""
-        from engine.rulefile import load, parse, shipped
+        from engine.rulefile import file_of, load, parse
 
         if named is None:
             return self.rules_in_force
-        if named in shipped():
-            return load(shipped()[named])
         if len(named) == 64 and not Path(named).exists():
             return parse(self.facts.written_rules(named).toml, named)
-        return load(named)
+        return load(file_of(named))
 
     @cached_property
     def rules_in_force(self) -> "RuleSet":
         """What the rule book says now; the shipped default where nothing was published."""
-        from engine.rulefile import load, parse, shipped
+        from engine.store.in_force import rules_in_force
 
-        now = self.facts.clock()
-        book = [entry for entry in self.facts.rule_book() if (entry.effective_at or 0) <= now]
-        if not book:
-            return load(shipped()[DEFAULT_RULES])
-        return parse(self.facts.written_rules(book[-1].rules_id).toml, book[-1].rules_id)
+        with self.facts.snapshot() as connection:
+            return rules_in_force(connection, self.facts.clock())
+
+    def instant(self, asked: int | date | None, rules: "RuleSet") -> int:
+        """Microseconds, UTC: now where nothing is asked; of a day, its first in the rules' zone.
+
+        How a day was read is said, for no figure shows it.
+
+        Raises:
+            BadInstant: No calendar has it.
+        """
+        from engine.cli.output import note
+        from engine.instants import format_instant, start_of
+
+        if not isinstance(asked, date):
+            return self.facts.clock() if asked is None else asked
+        at = start_of(asked, rules.zone)
+        note(f"as of {format_instant(at)}, where {asked} begins in {rules.zone}")
+        return at
 
     def frames(
-        self, rules: str | None, as_of: int | None, needs: "tuple[Projection, ...]"
+        self, rules: str | None, as_of: int | date | None, needs: "tuple[Projection, ...]"
     ) -> "Frames":
         """The read models that a command asks for."""
         from engine import reading
         from engine.cli.progress import progress
 
+        asked = None if rules is None else self.rules(rules)
         question = reading.Question(
             in_force=self.rules_in_force,
             now=self.facts.clock(),
-            rules=None if rules is None else self.rules(rules),
-            as_of=as_of,
+            rules=asked,
+            as_of=None if as_of is None else self.instant(as_of, asked or self.rules_in_force),
             needs=needs,
         )
         with progress("Deriving leads") as report:

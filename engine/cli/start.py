@@ -68,8 +68,9 @@ def _show(opened: Session) -> str:
     from engine.reports import funnel, leads, pipeline
 
     frames = opened.frames(None, None, (*pipeline.NEEDS, *funnel.NEEDS[1:]))
-    reports.draw_funnel(funnel.report(frames, FUNNEL), (), "en")
-    reports.draw_pipeline(pipeline.report(frames), (), "en")
+    zone = frames.rules.zone
+    reports.draw_funnel(funnel.report(frames, FUNNEL), (), "en", zone)
+    reports.draw_pipeline(pipeline.report(frames), (), "en", zone)
     won = leads.report(frames, leads.Filters(stage="sales.won"), 1)["leads"]
     some: str = (won or leads.report(frames, limit=1)["leads"])[0]["lead"]
     return some

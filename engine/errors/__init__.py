@@ -20,7 +20,14 @@ from engine.errors.keys import (
     OtherKey,
     WrongKey,
 )
-from engine.errors.questions import BadBreakdown, NoSuchLead, NotObservable, NotYet, UnknownName
+from engine.errors.questions import (
+    BadBreakdown,
+    NoSuchLead,
+    NotObservable,
+    NotYet,
+    SeveralLeads,
+    UnknownName,
+)
 from engine.errors.rules import (
     Clash,
     Fault,
@@ -77,6 +84,7 @@ __all__ = [
     "RulesClash",
     "RulesInvalid",
     "RulesUnreadable",
+    "SeveralLeads",
     "StoreCorrupt",
     "StoreError",
     "StoreFull",

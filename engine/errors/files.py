@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from engine.errors.base import EngineError
 from engine.errors.facts import Refused
 from engine.errors.rules import Fault
+from engine.nearest import guess
 
 
 class MappingInvalid(EngineError):
@@ -28,10 +29,10 @@ class MappingUnreadable(EngineError):
 
     def __init__(self, reference: str, cause: Exception, known: Iterable[str]) -> None:
         reason = getattr(cause, "strerror", None) or str(cause)
-        super().__init__(
-            f"no mapping {reference} ({reason}); name a TOML file, "
-            f"or one of those that ship: {', '.join(known)}"
-        )
+        names = list(known)
+        fix = f"name a TOML file, or one of those that ship: {', '.join(names)}"
+        hint = f"{guess(reference, names)} {fix}".lstrip()
+        super().__init__(f"no mapping {reference} ({reason}); {hint}")
 
 
 class Unmappable(Refused):

@@ -1,8 +1,11 @@
 """What can be wrong with a question."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from engine.errors.base import EngineError
+from engine.nearest import did_you_mean
+
+CANDIDATES = 5  # listed at most
 
 
 class UnknownName(EngineError):
@@ -12,8 +15,7 @@ class UnknownName(EngineError):
     exit_code = 4
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        listed = ", ".join(known) or "none"
-        super().__init__(f"there is no {kind} {name!r} (known: {listed}); use one of these")
+        super().__init__(f"there is no {kind} {name!r}; {did_you_mean(name, known)}")
 
 
 class BadBreakdown(EngineError):
@@ -22,11 +24,9 @@ class BadBreakdown(EngineError):
     code = "bad_breakdown"
     exit_code = 2
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(
-            f"{problem}; use one or two of source, channel, owner, month, "
-            "campaign.NAME and attributes.NAME"
-        )
+    def __init__(self, problem: str, guessed: str = "") -> None:
+        fix = "use one or two of source, channel, owner, month, campaign.NAME and attributes.NAME"
+        super().__init__(f"{problem}; {f'{guessed} {fix}'.lstrip()}")
 
 
 class NotObservable(EngineError):
@@ -48,11 +48,27 @@ class NoSuchLead(EngineError):
     code = "no_such_lead"
     exit_code = 4
 
-    def __init__(self, kind: str) -> None:
-        super().__init__(
-            f"there is no lead by this {kind}; name it by its id as `leadledger leads` lists it, "
-            "or by its primary identifier, such as email:an@example.vn or crm_id:hubspot:991"
+    def __init__(self, kind: str, guessed: str = "") -> None:
+        fix = (
+            "name it by its id as `leadledger leads` lists it, or 6 characters or more of its "
+            "beginning, or by an identifier, such as email:an@example.vn or crm_id:hubspot:991"
         )
+        super().__init__(f"there is no lead by this {kind}; {f'{guessed} {fix}'.lstrip()}")
+
+
+class SeveralLeads(EngineError):
+    """Something names more than one lead; `leads` are their ids."""
+
+    code = "several_leads"
+    exit_code = 4
+
+    def __init__(self, kind: str, leads: Sequence[str]) -> None:
+        more = len(leads) - CANDIDATES
+        listed = ", ".join(leads[:CANDIDATES]) + (f" and {more} more" if more > 0 else "")
+        super().__init__(
+            f"there are {len(leads)} leads by this {kind}: {listed}; name one by its id"
+        )
+        self.leads = list(leads)
 
 
 class NotYet(EngineError):

@@ -1,9 +1,10 @@
 """What can be wrong with rule sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from engine.errors.base import EngineError
+from engine.nearest import guess
 
 
 class Fault(NamedTuple):
@@ -61,9 +62,11 @@ class RulesUnreadable(EngineError):
     code = "rules_unreadable"
     exit_code = 4
 
-    def __init__(self, path: str, cause: Exception) -> None:
+    def __init__(self, path: str, cause: Exception, shipped: Iterable[str]) -> None:
         reason = getattr(cause, "strerror", None) or str(cause)
-        super().__init__(f"cannot read the rules {path}: {reason}; name a TOML file of rules")
+        fix = "name a TOML file, or a rule set that `leadledger rules list` shows"
+        hint = f"{guess(path, shipped)} {fix}".lstrip()
+        super().__init__(f"cannot read the rules {path}: {reason}; {hint}")
 
 
 class UnknownRuleSet(EngineError):

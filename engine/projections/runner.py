@@ -29,19 +29,18 @@ def bring_up_to_date(
 
     All leads are derived where no generation is live, or the live one is of other
     rules or other facts. What is derived becomes visible at once. `now` is in
-    microseconds, UTC; a clock that was put back does not take the read models along.
+    microseconds, UTC; a clock that was put back does not take the read models along,
+    whether they are caught up or filled anew.
 
     Raises:
         ReadModelsDamaged, StoreReadOnly, StoreFull, StoreLocked: See there.
     """
     with models.sole_runner():
-        with models.reading() as connection:
-            live = database.live_generation(connection)
-        if (
-            live is None
-            or not live.serves(rules.id)
-            or _anchor(facts, live.checkpoint) != live.anchor
-        ):
+        live = _live(facts, models)
+        if live is None:
+            return _fill(facts, models, rules, now, progress)
+        now = max(now, live.settled_to)
+        if not live.serves(rules.id):
             return _fill(facts, models, rules, now, progress)
         return _catch_up(facts, models, live, rules, now, progress)
 
@@ -54,8 +53,15 @@ def rebuild(
     progress: Progress = quiet,
     chunk: int = CHUNK,
 ) -> Generation:
-    """Derive all leads into a new generation, which then takes the live one's place."""
+    """Derive all leads into a new generation, which then takes the live one's place.
+
+    It stands no earlier than the live one, unless that one stands in the future: of a
+    clock that was ahead this is the way back.
+    """
     with models.sole_runner():
+        live = _live(facts, models)
+        if live is not None and live.settled_to <= facts.clock():
+            now = max(now, live.settled_to)
         return _fill(facts, models, rules, now, progress, chunk)
 
 
@@ -81,6 +87,15 @@ def chunks(
     progress(len(leads), len(leads))
 
 
+def _live(facts: Facts, models: Models) -> Generation | None:
+    """The live generation, if there is one and it is of these facts."""
+    with models.reading() as connection:
+        live = database.live_generation(connection)
+    if live is None or _anchor(facts, live.checkpoint) != live.anchor:
+        return None
+    return live
+
+
 def _catch_up(
     facts: Facts,
     models: Models,
@@ -90,7 +105,7 @@ def _catch_up(
     progress: Progress,
 ) -> Generation:
     with facts.snapshot(), models.writing() as connection:
-        stand = _stand(facts, max(now, live.settled_to))
+        stand = _stand(facts, now)
         touched = facts.touched_leads(live.checkpoint, stand.checkpoint)
         due = database.due_leads(connection, live, stand.settled_to)
         leads = np.union1d(touched, due)

@@ -13,12 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.errors import BadBreakdown
+from engine.nearest import guess
 from engine.reports.times import local
 from engine.touchpoint import CAMPAIGN_FIELDS
 
 NONE, OTHER = "(none)", "(other)"
 TOP = 50
 _COLUMNS = {"source": "first_source", "channel": "first_channel", "owner": "owner"}
+_KNOWN = (*_COLUMNS, "month", *(f"campaign.{name}" for name in CAMPAIGN_FIELDS))
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,8 @@ def buckets(of: pl.Series, leads: pl.DataFrame, by: By, zone: str) -> list[Bucke
 
 def _check(dimension: str) -> None:
     kind, _, name = dimension.partition(".")
-    known = (
-        dimension in (*_COLUMNS, "month")
-        or (kind == "campaign" and name in CAMPAIGN_FIELDS)
-        or (kind == "attributes" and name)
-    )
-    if not known:
-        raise BadBreakdown(f"leads are not known by {dimension!r}")
+    if dimension not in _KNOWN and not (kind == "attributes" and name):
+        raise BadBreakdown(f"leads are not known by {dimension!r}", guess(dimension, _KNOWN))
 
 
 def _values(leads: pl.DataFrame, dimension: str, zone: str) -> pl.Series:

@@ -213,4 +213,5 @@ def _rows(found: list[Bucket], wanted: Mapping[str, str]) -> NDArray[np.int64]:
     for bucket in found:
         if bucket.by == wanted:
             return bucket.rows
-    raise UnknownName("bucket", " / ".join(wanted.values()), ["those that the report shows"])
+    known = [" / ".join(bucket.by.values()) for bucket in found]
+    raise UnknownName("bucket", " / ".join(wanted.values()), known)

@@ -6,10 +6,11 @@ for its keys, notes each fault and goes on with a stand-in, so that one pass
 finds them all. What was read counts only when no fault was noted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any, TypeVar
+
+from engine.nearest import did_you_mean
 
 INT64 = range(-(2**63), 2**63)
 Path = tuple[str | int, ...]
@@ -109,7 +110,7 @@ class Table:
         """Note every unknown key, with the nearest known one."""
         for key in self.node.data:
             if key not in self.asked:
-                self.fault(f"unknown key{nearest(key, self.asked)}", key)
+                self.fault(f"unknown key; {did_you_mean(key, self.asked)}", key)
 
 
 def table(read: Callable[[Table], T]) -> Reader[T]:
@@ -173,12 +174,6 @@ def _note_twins(node: Node) -> None:
             twin = shown_path((*node.path, first[name]))
             fault = f"{shown(name)} is the name of {twin} already"
             node.reading.faults.append(((*node.path, index, "name"), fault))
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """The end of a sentence about an unknown name: which known one comes nearest."""
-    close = get_close_matches(name[:64], known, n=1, cutoff=0.0)
-    return f"; the nearest known one is `{close[0]}`" if close else "; none is known"
 
 
 def shown(value: object) -> str:

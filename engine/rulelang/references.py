@@ -1,6 +1,7 @@
 """Readers of names that stand for something defined elsewhere in the file."""
 
-from engine.rulelang.reader import Node, Reader, Table, nearest, shown
+from engine.nearest import did_you_mean
+from engine.rulelang.reader import Node, Reader, Table, shown
 from engine.rulelang.values import points, text
 
 
@@ -30,7 +31,8 @@ def stage_of(stages: tuple[str, ...], *more: str) -> Reader[str]:
 
 def _reference(node: Node, kind: str, known: tuple[str, ...]) -> str:
     if text(node) not in known:
-        raise node.wrong(f"no {kind} is called {shown(node.data)}{nearest(node.data, known)}")
+        hint = did_you_mean(node.data, known)
+        raise node.wrong(f"no {kind} is called {shown(node.data)}; {hint}")
     return text(node)
 
 
@@ -59,12 +61,12 @@ def _place(node: Node, tracks: int, *more: str) -> str:
     if not dot:
         raise node.wrong(f"{shown(node.data)} is no place: write it as track.stage")
     if track not in known:
-        raise node.wrong(f"no track is called {shown(track)}{nearest(track, tuple(known))}")
+        raise node.wrong(f"no track is called {shown(track)}; {did_you_mean(track, known)}")
     if track not in dict(node.reading.names.tracks[:tracks]):
         raise node.wrong(f"track {shown(track)} is not listed earlier than this one")
     options = (*known[track], *more)
     if stage not in options:
-        raise node.wrong(f"{track} has no stage {shown(stage)}{nearest(stage, options)}")
+        raise node.wrong(f"{track} has no stage {shown(stage)}; {did_you_mean(stage, options)}")
     return text(node)
 
 

@@ -8,7 +8,8 @@ from importlib import resources
 
 import re2
 
-from engine.rulelang.reader import INT64, Node, Reader, Table, described, nearest, shown, table
+from engine.nearest import did_you_mean
+from engine.rulelang.reader import INT64, Node, Reader, Table, described, shown, table
 from engine.touchpoint import Scalar
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -180,7 +181,8 @@ def zones() -> tuple[str, ...]:
 def zone(node: Node) -> str:
     """An IANA time zone."""
     if text(node) not in zones():
-        raise node.wrong(f"no time zone is called {shown(node.data)}{nearest(node.data, zones())}")
+        hint = did_you_mean(node.data, zones())
+        raise node.wrong(f"no time zone is called {shown(node.data)}; {hint}")
     return text(node)
 
 

@@ -2,18 +2,17 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from engine.aggregates.lead import Lead
 from engine.history import pack
 from engine.identity import originator_of
 from engine.store.bulk import listed
 from engine.store.dictionary import Dictionary
+from engine.store.ids import Ids, Key, Recorded, by_id
 from engine.store.mapper import TOUCHPOINT_RECORDED
 from engine.store.recorder import Row, insert_rows, last_position
 from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint
 
-Key = tuple[str, str]  # source and event id of a touchpoint
 NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
 _RELATIONS = {"identity_linked": 1, "identity_unlinked": 2}
@@ -22,9 +21,14 @@ SELECT originator, number, folded_from,
     (SELECT ifnull(max(originator_version), 0) FROM stored_events WHERE originator_id = originator)
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
-_VOID = """
-UPDATE {} SET void = :position WHERE void IS NULL AND (stream, position) =
-    (SELECT stream, position FROM ids WHERE source = :source AND event_id = :event_id)
+_STREAM_AT = """
+(SELECT number FROM stored_events JOIN streams ON originator = originator_id
+WHERE stored_events.rowid = :voided)
+"""
+_RETRACT = f"INSERT INTO retractions VALUES (:retraction, :source, :event_id, {_STREAM_AT})"
+_VOID = f"""
+UPDATE {{}} SET void = :retraction
+WHERE void IS NULL AND position = :voided AND stream = {_STREAM_AT}
 """
 
 
@@ -42,13 +46,8 @@ class OpenStream:
         self.new = False
 
 
-def contents_of(connection: sqlite3.Connection, keys: Iterable[Key]) -> dict[Key, str]:
-    """The content digests recorded under these ids; ids that are new are left out."""
-    return {key: content.hex() for key, content in _by_id(connection, "content FROM ids", keys)}
-
-
 def append(
-    connection: sqlite3.Connection, dictionary: Dictionary, batch: Sequence[Encoded]
+    connection: sqlite3.Connection, dictionary: Dictionary, ids: Ids, batch: Sequence[Encoded]
 ) -> tuple[int, int]:
     """Add touchpoints whose ids are all new and all different.
 
@@ -65,20 +64,24 @@ def append(
         void = voids.get((touchpoint.source, touchpoint.event_id)) if voids else None
         rows.add(position, encoded, stream, opened[originator_of(stream)], void)
     _write_streams(connection, opened.values())
-    rows.insert(connection)
+    rows.insert(connection, ids)
     return first, first + len(batch) - 1
 
 
 class Rows:
-    """What a batch adds, table by table."""
+    """What a batch adds, table by table.
+
+    No None and no bytes where there are many: Python would look for adapters of each.
+    """
 
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
         self._events: list[Row] = []
-        self._ids: list[tuple[str, str, bytes, int, int]] = []
-        self._touchpoints: list[tuple[int, int, int | None, bytes]] = []
+        self._ids: list[tuple[Key, Recorded]] = []
+        self._counting: list[tuple[int, int, bytearray]] = []
+        self._void: list[tuple[int, int, int, bytearray]] = []
         self._evidence: list[tuple[int, str, str, int, int, int | None]] = []
-        self._retractions: list[dict[str, object]] = []
+        self._retractions: list[tuple[int, Key]] = []
 
     def add(
         self,
@@ -92,11 +95,11 @@ class Rows:
         touchpoint = encoded.touchpoint
         number = into.number
         version = into.lead.record(stream)
-        source, event_id = touchpoint.source, touchpoint.event_id
         self._events.append(
-            (position, into.lead.originator, version, TOUCHPOINT_RECORDED, encoded.data)
+            (position, into.lead.originator, version, TOUCHPOINT_RECORDED, bytearray(encoded.data))
         )
-        self._ids.append((source, event_id, bytes.fromhex(touchpoint.content), number, position))
+        what = bytes.fromhex(touchpoint.content), position
+        self._ids.append(((touchpoint.source, touchpoint.event_id), what))
         if len(touchpoint.identifiers) > 1:
             self._add_evidence(position, touchpoint, number, void)
         if touchpoint.type in NEVER_FOLDED:
@@ -105,18 +108,32 @@ class Rows:
         elif into.folded_from is None:
             into.folded_from = position
             into.begun = True
-        self._touchpoints.append((number, position, void, pack(touchpoint, self._dictionary)))
+        packed = bytearray(pack(touchpoint, self._dictionary))
+        if void is None:
+            self._counting.append((number, position, packed))
+        else:
+            self._void.append((number, position, void, packed))
 
-    def insert(self, connection: sqlite3.Connection) -> None:
+    def insert(self, connection: sqlite3.Connection, ids: Ids) -> None:
         """Write all of it; then let the batch's own retractions void what they name."""
         insert_rows(connection, self._events)
+        ids.add(connection, self._ids)
         many = connection.executemany
-        many("INSERT INTO ids VALUES (?, ?, ?, ?, ?)", self._ids)
-        many("INSERT INTO touchpoints VALUES (?, ?, ?, ?)", self._touchpoints)
+        many("INSERT INTO touchpoints (stream, position, packed) VALUES (?, ?, ?)", self._counting)
+        many("INSERT INTO touchpoints VALUES (?, ?, ?, ?)", self._void)
         many("INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?)", self._evidence)
-        many("INSERT INTO retractions VALUES (:position, :source, :event_id)", self._retractions)
+        if self._retractions:
+            self._retract(connection, ids)
+
+    def _retract(self, connection: sqlite3.Connection, ids: Ids) -> None:
+        found = ids.find(connection, {key for _, key in self._retractions})
+        rows = []
+        for position, key in self._retractions:
+            names = {"retraction": position, "source": key[0], "event_id": key[1]}
+            rows.append({**names, "voided": found[key][1] if key in found else None})
+        connection.executemany(_RETRACT, rows)
         for table in ("touchpoints", "evidence"):
-            many(_VOID.format(table), self._retractions)
+            connection.executemany(_VOID.format(table), rows)
 
     def _add_evidence(
         self, position: int, touchpoint: Touchpoint, number: int, void: int | None
@@ -129,8 +146,8 @@ class Rows:
 
     def _add_retraction(self, position: int, touchpoint: Touchpoint) -> None:
         if touchpoint.type == "touchpoint_retracted":
-            names = {name: touchpoint.attributes[name] for name in ("source", "event_id")}
-            self._retractions.append({"position": position, **names})
+            named = touchpoint.attributes
+            self._retractions.append((position, (str(named["source"]), str(named["event_id"]))))
 
 
 def _open_streams(
@@ -172,21 +189,6 @@ def _voids(connection: sqlite3.Connection, batch: Sequence[Encoded]) -> dict[Key
         return {}
     keys = [(encoded.touchpoint.source, encoded.touchpoint.event_id) for encoded in batch]
     voids: dict[Key, int] = {}
-    for key, position in _by_id(connection, "position FROM retractions", keys):
+    for key, (position,) in by_id(connection, "position FROM retractions", keys):
         voids[key] = min(position, voids.get(key, position))
     return voids
-
-
-def _by_id(
-    connection: sqlite3.Connection, what: str, keys: Iterable[Key]
-) -> Iterable[tuple[Key, Any]]:
-    """A column of the rows with these ids, source by source: one statement binds all of one."""
-    by_source: dict[str, list[str]] = {}
-    for source, event_id in keys:
-        by_source.setdefault(source, []).append(event_id)
-    statement = (
-        f"SELECT event_id, {what} WHERE source = ? AND event_id IN (SELECT value FROM json_each(?))"
-    )
-    for source, event_ids in by_source.items():
-        for event_id, value in connection.execute(statement, (source, listed(event_ids))):
-            yield (source, event_id), value

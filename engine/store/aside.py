@@ -8,6 +8,8 @@ from msgspec import Struct
 from engine.privacy import Alone, WorkspaceKey, seal_alone, unseal_alone
 from engine.touchpoint import Arrival
 
+BATCH = 500  # items held at once
+BATCH_BYTES = 8 << 20  # beyond which a batch takes no further item
 _ITEM = (
     "number, origin, line, reason, detail, form, at, retried_at, outcome, "
     "wrapped_key, nonce, ciphertext"
@@ -63,6 +65,29 @@ def listed(connection: sqlite3.Connection, *, waiting: bool) -> list[Aside]:
     """All items, or those still waiting, in the order in which they were set aside."""
     where = "WHERE outcome IS NULL" if waiting else ""
     return list(_items(connection, f"SELECT {_ITEM} FROM aside {where} ORDER BY number", ()))
+
+
+def waiting(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many items wait, and the number of the last one; 0 and 0 where none does."""
+    counted = "SELECT count(*), ifnull(max(number), 0) FROM aside WHERE outcome IS NULL"
+    count, last = connection.execute(counted).fetchone()
+    return count, last
+
+
+def batch(connection: sqlite3.Connection, after: int, upto: int) -> list[Aside]:
+    """The first items with numbers in (after, upto] that wait, no more than memory should hold."""
+    statement = (
+        f"SELECT {_ITEM} FROM aside WHERE number > ? AND number <= ? AND outcome IS NULL "
+        "ORDER BY number LIMIT ?"
+    )
+    items: list[Aside] = []
+    size = 0
+    for item in _items(connection, statement, (after, upto, BATCH)):
+        items.append(item)
+        size += len(item.sealed.ciphertext)
+        if size >= BATCH_BYTES:
+            break
+    return items
 
 
 def waits(connection: sqlite3.Connection, number: int) -> bool:

@@ -18,6 +18,7 @@ from engine.settings import database_path
 from engine.store import aside, ledger, reading, rulebook
 from engine.store.aside import Aside
 from engine.store.dictionary import Dictionary, StoredStrings
+from engine.store.ids import Ids
 from engine.store.keys import StoredKeys, check_marks
 from engine.store.ledger import Access, Intake
 from engine.store.reading import StoredTouchpoint
@@ -45,6 +46,7 @@ class Facts:
         self._database = database
         self.clock = clock
         self.dictionary = Dictionary()
+        self.ids = Ids()
         self.strings = StoredStrings(database)
 
     @classmethod
@@ -87,6 +89,7 @@ class Facts:
                 yield connection
         except BaseException:
             self.dictionary.forget()
+            self.ids.forget()
             raise
 
     @contextmanager
@@ -135,6 +138,16 @@ class Facts:
     def find_lead_by(self, kind: str, digest: str) -> int | None:
         """The number of the lead that this identifier names."""
         return self.find_lead(originator_of(Identifier(kind, digest)))
+
+    def leads_beginning(self, text: str) -> NDArray[np.int64]:
+        """The numbers of the leads whose ids begin with some hex digits, ascending."""
+        with self.snapshot() as connection:
+            return reading.leads_beginning(connection, text)
+
+    def leads_with(self, kind: str, digest: str) -> NDArray[np.int64]:
+        """The numbers of the leads of which a touchpoint tells this identifier among others."""
+        with self.snapshot() as connection:
+            return reading.leads_with(connection, kind, digest)
 
     def touchpoint_count(self, lead: int) -> int:
         """How many touchpoints a lead has, void ones too."""
@@ -187,6 +200,16 @@ class Facts:
         with self.snapshot() as connection:
             return aside.listed(connection, waiting=waiting)
 
+    def waiting_aside(self) -> tuple[int, int]:
+        """How many items wait aside, and the number of the last one; 0 and 0 where none does."""
+        with self.snapshot() as connection:
+            return aside.waiting(connection)
+
+    def aside_batch(self, after: int, upto: int) -> Sequence[Aside]:
+        """The first items with numbers in (after, upto] that wait, few enough to hold at once."""
+        with self.snapshot() as connection:
+            return aside.batch(connection, after, upto)
+
     def intake(self) -> Mapping[str, Intake]:
         """What came, by origin."""
         with self.snapshot() as connection:
@@ -206,12 +229,6 @@ class Facts:
         """Who looked at personal data, when and why."""
         with self.snapshot() as connection:
             return ledger.accesses(connection)
-
-    def faults(self) -> list[str]:
-        """What SQLite finds wrong with the file; reads all of it."""
-        with self.snapshot() as connection:
-            rows = connection.execute("PRAGMA quick_check(10)").fetchall()
-        return [row[0] for row in rows if row[0] != "ok"]
 
 
 def models_beside(path: Path) -> Path:

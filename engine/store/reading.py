@@ -23,8 +23,8 @@ _TOUCHED = """
 SELECT number FROM stored_events JOIN streams ON originator = originator_id
 WHERE stored_events.rowid > :after AND stored_events.rowid <= :upto AND folded_from IS NOT NULL
 UNION
-SELECT stream FROM retractions JOIN ids USING (source, event_id) JOIN streams ON number = stream
-WHERE retractions.position > :after AND retractions.position <= :upto AND folded_from IS NOT NULL
+SELECT stream FROM retractions JOIN streams ON number = stream
+WHERE position > :after AND position <= :upto AND folded_from IS NOT NULL
 """
 
 
@@ -65,6 +65,26 @@ def find_lead(connection: sqlite3.Connection, lead_id: str) -> int | None:
         "SELECT number FROM streams WHERE originator = ? AND folded_from IS NOT NULL", (lead_id,)
     ).fetchone()
     return int(leads_of(np.array(row, np.int64))[0]) if row else None
+
+
+def leads_beginning(connection: sqlite3.Connection, text: str) -> Numbers:
+    """The numbers of the leads whose ids begin with some hex digits, ascending."""
+    rows = connection.execute(
+        "SELECT number FROM streams WHERE originator >= ?1 AND originator < ?1 || 'g' "
+        "AND folded_from IS NOT NULL",
+        (text,),
+    )
+    return np.unique(leads_of(_numbers(rows)))
+
+
+def leads_with(connection: sqlite3.Connection, kind: str, digest: str) -> Numbers:
+    """The numbers of the leads with a touchpoint that counts and tells this among others."""
+    rows = connection.execute(
+        "SELECT DISTINCT stream FROM evidence JOIN touchpoints USING (stream, position) "
+        "WHERE kind = ? AND digest = ? AND touchpoints.void IS NULL",
+        (kind, digest),
+    )
+    return np.unique(leads_of(_numbers(rows)))
 
 
 def histories(

@@ -21,7 +21,7 @@ from engine.errors import StoreError
 from engine.store.schema import FACTS
 from engine.store.sqlite import Database
 
-Row = tuple[int, str, int, str, bytes]  # position, originator, version, topic, state
+Row = tuple[int, str, int, str, bytes | bytearray]  # position, originator, version, topic, state
 
 _INSERT = (
     "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) "

@@ -28,10 +28,15 @@ CREATE TABLE ids (
     source TEXT NOT NULL,
     event_id TEXT NOT NULL,
     content BLOB NOT NULL,
-    stream INTEGER NOT NULL,
     position INTEGER NOT NULL,
     PRIMARY KEY (source, event_id)
 ) WITHOUT ROWID;
+CREATE TABLE recent_ids ( -- those that are not in `ids` yet: see engine/store/ids.py
+    position INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    content BLOB NOT NULL
+);
 CREATE TABLE touchpoints (
     stream INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -48,7 +53,8 @@ CREATE INDEX recordings_at ON recordings (recorded_at, last);
 CREATE TABLE retractions (
     position INTEGER PRIMARY KEY,
     source TEXT NOT NULL, -- of the touchpoint that it voids
-    event_id TEXT NOT NULL
+    event_id TEXT NOT NULL,
+    stream INTEGER -- of that touchpoint, where it came first
 );
 CREATE INDEX retractions_of ON retractions (source, event_id, position);
 CREATE TABLE evidence (
@@ -87,6 +93,7 @@ CREATE TABLE aside (
     outcome TEXT -- recorded, duplicate; null while it is aside
 );
 CREATE INDEX aside_from ON aside (origin, line);
+CREATE INDEX aside_waiting ON aside (number) WHERE outcome IS NULL;
 CREATE TABLE intake (
     origin TEXT PRIMARY KEY,
     received INTEGER NOT NULL,
@@ -118,6 +125,24 @@ CREATE TABLE rule_book (
     published_at INTEGER NOT NULL,
     position INTEGER NOT NULL
 );
+CREATE TABLE announcements ( -- rows are added, never changed
+    number INTEGER PRIMARY KEY, -- in the order of telling
+    id TEXT NOT NULL UNIQUE, -- digest of first touchpoint, kind, name, at and position
+    lead TEXT NOT NULL, -- the id that it went by
+    first_source TEXT NOT NULL, -- its first touchpoint in happening order
+    first_event_id TEXT NOT NULL,
+    kind TEXT NOT NULL, -- what was told: a stage entered, a clock breached, a segment joined ...
+    name TEXT NOT NULL, -- of the stage (track.stage), clock or segment
+    at INTEGER NOT NULL, -- when it came about: microseconds, UTC
+    cause TEXT, -- JSON, as a visit tells it; null: time alone
+    position INTEGER NOT NULL, -- known at which it was folded
+    settled_to INTEGER NOT NULL, -- as of which it was folded: microseconds, UTC
+    rules_id TEXT NOT NULL REFERENCES rule_sets (id),
+    corrects TEXT, -- id of the announcement that later knowledge made wrong
+    announced_at INTEGER NOT NULL, -- microseconds, UTC
+    data BLOB NOT NULL -- the Avro bytes that went out
+);
+CREATE INDEX announcements_of ON announcements (lead, kind, name, at);
 """
 
 FACTS = Format(

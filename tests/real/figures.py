@@ -147,6 +147,14 @@ def left_over(numbers: Document, figures: list[Figure], unmatched: Mapping[str, 
     ]
 
 
+def untold(name: str, figures: list[Figure], unmatched: Mapping[str, str]) -> list[str]:
+    """What is left over of a data set's numbers; prints what is unmatched, and why."""
+    data_set(name)
+    for keys, reason in unmatched.items():
+        print(f"unmatched: {name} {keys}: {reason}")
+    return left_over(expectations(name), figures, unmatched)
+
+
 def buckets(document: Document, read: Callable[[Document], Any]) -> dict[str, Any]:
     """What is read of every bucket of a breakdown by one thing."""
     return {next(iter(bucket["by"].values())): read(bucket) for bucket in document["buckets"]}

@@ -1,0 +1,81 @@
+"""Touchpoint ids, unique for ever: a sorted table, and before it those that came lately.
+
+A random id falls on a page of its own in the sorted table, and writing that page costs
+more than all else that its touchpoint leaves. So new ids go to the end of a table in the
+order in which they come, kept in memory to be found again, until there are enough to
+be moved in sorted order, many to a page.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from engine.store.bulk import listed
+
+WAITING = 1 << 16  # ids
+Key = tuple[str, str]  # source and event id of a touchpoint
+Recorded = tuple[bytes, int]  # content digest and position
+
+
+class Ids:
+    """The ids, for the one who writes; forget what it remembers when a transaction is undone."""
+
+    def __init__(self) -> None:
+        self._recent: dict[Key, Recorded] = {}
+        self._seen = 0  # position up to which the table's rows are among them
+
+    def forget(self) -> None:
+        """Empty the memory."""
+        self._recent.clear()
+        self._seen = 0
+
+    def find(self, connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, Recorded]:
+        """What is recorded under these ids; ids that are new are left out."""
+        self._catch_up(connection)
+        recent = self._recent
+        found = {key: recent[key] for key in keys if key in recent}
+        for key, what in by_id(connection, "content, position FROM ids", keys):
+            found[key] = what
+        return found
+
+    def add(self, connection: sqlite3.Connection, new: Sequence[tuple[Key, Recorded]]) -> None:
+        """Keep ids that `find` did not find."""
+        self._catch_up(connection)
+        rows = [(position, *key, bytearray(content)) for key, (content, position) in new]
+        connection.executemany("INSERT INTO recent_ids VALUES (?, ?, ?, ?)", rows)
+        self._recent.update(new)
+        self._seen = rows[-1][0]
+        if len(self._recent) >= WAITING:
+            self._settle(connection)
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        """Remember what other processes added; what they moved since stays true."""
+        if len(self._recent) > 2 * WAITING:
+            self.forget()
+        rows = connection.execute("SELECT * FROM recent_ids WHERE position > ?", (self._seen,))
+        for position, source, event_id, content in rows:
+            self._recent[source, event_id] = content, position
+            self._seen = position
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "INSERT INTO ids SELECT source, event_id, content, position "
+            "FROM recent_ids ORDER BY source, event_id"
+        )
+        connection.execute("DELETE FROM recent_ids")
+        self._recent.clear()
+
+
+def by_id(
+    connection: sqlite3.Connection, what: str, keys: Iterable[Key]
+) -> Iterable[tuple[Key, tuple[Any, ...]]]:
+    """Columns of the rows with these ids, by a statement a source."""
+    by_source: dict[str, list[str]] = {}
+    for source, event_id in keys:
+        by_source.setdefault(source, []).append(event_id)
+    statement = (
+        f"SELECT event_id, {what} WHERE source = ? AND event_id IN (SELECT value FROM json_each(?))"
+    )
+    for source, event_ids in by_source.items():
+        for event_id, *values in connection.execute(statement, (source, listed(event_ids))):
+            yield (source, event_id), tuple(values)
