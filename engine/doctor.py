@@ -27,7 +27,7 @@ from engine.store.facts import file_of, models_beside
 from engine.store.faults import told_clearly
 from engine.store.in_force import DEFAULT_RULES
 from engine.store.schema import FACTS
-from engine.store.sqlite import Format
+from engine.store.sqlite import Format, SqliteConnection
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_SQLITE, SOUND_SQLITE = (3, 35, 0), (3, 51, 3)
@@ -67,7 +67,7 @@ def examine(environ: Mapping[str, str], db: str | None) -> list[Finding]:
     return findings
 
 
-def _read_models(stack: ExitStack, place: Place, facts: sqlite3.Connection) -> list[Finding]:
+def _read_models(stack: ExitStack, place: Place, facts: SqliteConnection) -> list[Finding]:
     """They can be derived again, so whatever is wrong with the file, it may go."""
     if not place.models.exists() or not place.models.stat().st_size:
         return [Finding("read_models", True, "none yet; the first command that reads derives them")]
@@ -84,7 +84,7 @@ def _read_models(stack: ExitStack, place: Place, facts: sqlite3.Connection) -> l
 
 def _open(
     stack: ExitStack, check: str, path: Path, form: Format
-) -> tuple[Finding, sqlite3.Connection | None]:
+) -> tuple[Finding, SqliteConnection | None]:
     """A connection to a file of ours that is whole, else None; and what was found."""
     try:
         if not path.exists():

@@ -24,7 +24,7 @@ from engine.store.in_force import DEFAULT_RULES, id_in_force
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
-from engine.store.sqlite import Format
+from engine.store.sqlite import Format, SqliteConnection
 
 CLOCK_OFF_US = 5 * MINUTE_US
 FAR_BEHIND = 100_000  # positions
@@ -69,13 +69,15 @@ class Place:
 
 
 @contextmanager
-def looking(path: Path) -> Iterator[sqlite3.Connection]:
+def looking(path: Path) -> Iterator[SqliteConnection]:
     """A connection that reads one state of a file and leaves nothing beside it.
 
     Without a log nobody has the file open, and SQLite need not make one to read it.
     """
     uri = f"{path.resolve().as_uri()}?mode=ro{'' if _has_log(path) else '&immutable=1'}"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    with closing(
+        sqlite3.connect(uri, uri=True, isolation_level=None, factory=SqliteConnection)
+    ) as connection:
         connection.execute("BEGIN")
         yield connection
 
@@ -85,7 +87,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def whole(path: Path, connection: sqlite3.Connection, form: Format) -> str:
+def whole(path: Path, connection: SqliteConnection, form: Format) -> str:
     """The format, every table and index, and every page.
 
     Raises:
@@ -114,17 +116,17 @@ def whole(path: Path, connection: sqlite3.Connection, form: Format) -> str:
 
 
 def _schema_of(form: Format) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(":memory:")) as connection:
+    with closing(sqlite3.connect(":memory:", factory=SqliteConnection)) as connection:
         for statement in form.statements:
             connection.execute(statement)
         return _schema(connection)
 
 
-def _schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+def _schema(connection: SqliteConnection) -> set[tuple[str, str]]:
     return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
 
 
-def keys_fit(place: Place, connection: sqlite3.Connection) -> str:
+def keys_fit(place: Place, connection: SqliteConnection) -> str:
     """The keys at hand are those that the database was begun with."""
     try:
         settings = place.settings()
@@ -162,7 +164,7 @@ def _key_fix(place: Place, name: str, variable: str) -> str:
     return f"put back {place.key_file} as it was, or set {variable} to the first {name}"
 
 
-def _open_samples(connection: sqlite3.Connection, workspace_key: WorkspaceKey) -> int:
+def _open_samples(connection: SqliteConnection, workspace_key: WorkspaceKey) -> int:
     """Open some data keys, and what was set aside last: so many there are."""
     some = f"LIMIT {SAMPLES}"
     keys = connection.execute(f"SELECT key_id, wrapped FROM data_keys {some}").fetchall()
@@ -175,7 +177,7 @@ def _open_samples(connection: sqlite3.Connection, workspace_key: WorkspaceKey) -
     return len(keys) + len(items)
 
 
-def clock(_: Place, connection: sqlite3.Connection) -> str:
+def clock(_: Place, connection: SqliteConnection) -> str:
     """Nothing was recorded in the future."""
     now = system_clock()
     newest = connection.execute("SELECT max(recorded_at) FROM recordings").fetchone()[0]
@@ -189,7 +191,7 @@ def clock(_: Place, connection: sqlite3.Connection) -> str:
     return f"{format_instant(now)}, after everything recorded"
 
 
-def events(_: Place, connection: sqlite3.Connection) -> str:
+def events(_: Place, connection: SqliteConnection) -> str:
     """Every stored event can be read."""
     known = bytes.fromhex(schema_fingerprint())
     total = 0
@@ -211,7 +213,7 @@ def events(_: Place, connection: sqlite3.Connection) -> str:
     return f"{total:,} events, all of a known schema"
 
 
-def rule_book(place: Place, connection: sqlite3.Connection) -> str:
+def rule_book(place: Place, connection: SqliteConnection) -> str:
     """Every rule set that the book names is kept, and still means the same."""
     entries = rulebook.rule_book(connection, last_position(connection))
     named = place.environ.get("LEADLEDGER_RULES", "")
@@ -259,7 +261,7 @@ def _is_published_id(named: str) -> bool:
     return len(named) == 64 and named not in shipped() and not Path(named).exists()
 
 
-def conservation(_: Place, connection: sqlite3.Connection) -> str:
+def conservation(_: Place, connection: SqliteConnection) -> str:
     """Received = recorded + duplicates + set aside, and what was recorded is there."""
     for origin, came in ledger.intake(connection).items():
         if came.received != came.recorded + came.duplicates + came.set_aside:
@@ -284,7 +286,7 @@ def conservation(_: Place, connection: sqlite3.Connection) -> str:
     )
 
 
-def stand(place: Place, facts: sqlite3.Connection, models: sqlite3.Connection) -> str:
+def stand(place: Place, facts: SqliteConnection, models: SqliteConnection) -> str:
     """The read models stand where the facts are, or little behind."""
     live = live_generation(models)
     if live is None:
@@ -307,7 +309,7 @@ def stand(place: Place, facts: sqlite3.Connection, models: sqlite3.Connection) -
     raise Wrong(f"the read models stand {behind}", f"run leadledger rebuild --db {place.facts}")
 
 
-def _missing_tables(generation: int, models: sqlite3.Connection) -> list[str]:
+def _missing_tables(generation: int, models: SqliteConnection) -> list[str]:
     there = {name for name, _ in _schema(models)}
     wanted = (f"{projection.name}_{generation}" for projection in PROJECTIONS)
     return [name for name in wanted if name not in there]

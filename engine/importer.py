@@ -253,7 +253,7 @@ class Run:
             self._facts,
             arrivals,
             workspace_key=self._workspace_key,
-            import_state=lifecycle.ImportState(self._key, state),
+            checkpoint=lifecycle.ImportState(self._key, state),
         )
 
 

@@ -4,12 +4,11 @@ The set of recorded touchpoints is all that a lead's state depends on, so
 recording a delivery again, in whatever batches, changes nothing.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from engine.edge import Edge, Row
 from engine.errors import Refused
@@ -19,6 +18,7 @@ from engine.store import aside, ledger
 from engine.store.append import append
 from engine.store.aside import Aside
 from engine.store.bulk import without_collecting
+from engine.store.connection import Connection
 from engine.store.facts import Facts
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded
@@ -29,11 +29,23 @@ _REUSED = ("id_reused", "this source and event_id are recorded with other conten
 Remap = Callable[[bytes], list[Row]]  # the rows of a delivery of a mapped file; may raise Refused
 
 
+class Checkpoint(Protocol):
+    """How far an input has been read, kept together with what it gave."""
+
+    def keep(self, connection: Connection) -> None:
+        """Write it; an error undoes the batch."""
+        ...
+
+
 class ImportState(NamedTuple):
-    """How far an import has come, kept together with what it recorded."""
+    """How far an import has come."""
 
     key: str
     state: str  # JSON
+
+    def keep(self, connection: Connection) -> None:
+        """Write it."""
+        ledger.keep_import_state(connection, self.key, self.state)
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ def record(
     arrivals: Sequence[Arrival],
     *,
     workspace_key: WorkspaceKey,
-    import_state: ImportState | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Recorded:
     """Store a batch in one transaction: all of it or, on any error, nothing.
 
@@ -77,8 +89,8 @@ def record(
             kept = aside.set_aside(connection, arrivals[index], why, now, workspace_key)
             verdicts[index] = SET_ASIDE if kept else DUPLICATE
         _count(connection, arrivals, verdicts)
-        if import_state is not None:
-            ledger.keep_import_state(connection, *import_state)
+        if checkpoint is not None:
+            checkpoint.keep(connection)
     reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
     return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons)
 
@@ -117,7 +129,7 @@ def retry_aside(
 
 
 def _sift(
-    facts: Facts, connection: sqlite3.Connection, arrivals: Sequence[Arrival]
+    facts: Facts, connection: Connection, arrivals: Sequence[Arrival]
 ) -> tuple[list[str], list[Encoded], list[tuple[int, tuple[str, str]]]]:
     """A verdict each, what is new, and what is refused: its index, reason and detail."""
     ids = [_id(arrival.encoded) if arrival.encoded else None for arrival in arrivals]
@@ -148,17 +160,13 @@ def _id(encoded: Encoded) -> tuple[str, str]:
     return encoded.touchpoint.source, encoded.touchpoint.event_id
 
 
-def _append(
-    facts: Facts, connection: sqlite3.Connection, fresh: Sequence[Encoded], now: int
-) -> None:
+def _append(facts: Facts, connection: Connection, fresh: Sequence[Encoded], now: int) -> None:
     if fresh:
         first, last = append(connection, facts.dictionary, facts.ids, fresh)
         ledger.stamp(connection, first, last, now)
 
 
-def _count(
-    connection: sqlite3.Connection, arrivals: Sequence[Arrival], verdicts: Sequence[str]
-) -> None:
+def _count(connection: Connection, arrivals: Sequence[Arrival], verdicts: Sequence[str]) -> None:
     """Add a batch to what came, by origin."""
     origins = [arrival.origin for arrival in arrivals]
     became = Counter(zip(origins, verdicts, strict=True))
@@ -204,9 +212,7 @@ def _tried(items: Sequence[Aside], outcomes: Sequence[str]) -> Recorded:
     return Recorded(len(items), recorded, duplicates, Counter(stayed))
 
 
-def _settle(
-    facts: Facts, connection: sqlite3.Connection, item: Aside, arrivals: Sequence[Arrival]
-) -> str:
+def _settle(facts: Facts, connection: Connection, item: Aside, arrivals: Sequence[Arrival]) -> str:
     """Record what an item stands for, if all of it passes; returns what became of the item."""
     now = facts.clock()
     if not aside.waits(connection, item.number):  # another process was quicker

@@ -156,6 +156,8 @@ class Arrival(Struct, frozen=True, kw_only=True):
     reason: str | None = None  # a reason of the list of reasons
     detail: str = ""  # what was wrong, never a value of the row
     dropped: int = 0  # identifiers left out as placeholders
+    partition: int = 0  # of the topic
+    headers: tuple[tuple[str, bytes], ...] = ()  # of the message, where it had some
 
 
 def precedence(identifier: Identifier) -> tuple[int, str]:

@@ -134,12 +134,12 @@ def test_a_batch_is_stored_whole_or_not_at_all(facts, monkeypatch):
 
 def test_how_far_an_import_came_is_kept_with_what_it_recorded(facts, monkeypatch):
     assert facts.import_state("file") is None
-    keep(facts, arrival(touch("1")), import_state=ImportState("file", '{"line": 1}'))
-    keep(facts, import_state=ImportState("file", '{"line": 2}'))
+    keep(facts, arrival(touch("1")), checkpoint=ImportState("file", '{"line": 1}'))
+    keep(facts, checkpoint=ImportState("file", '{"line": 2}'))
     assert facts.import_state("file") == '{"line": 2}'
     monkeypatch.setattr(lifecycle, "_count", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        keep(facts, arrival(touch("2")), import_state=ImportState("file", '{"line": 3}'))
+        keep(facts, arrival(touch("2")), checkpoint=ImportState("file", '{"line": 3}'))
     assert facts.import_state("file") == '{"line": 2}'
 
 

@@ -1,12 +1,12 @@
 """Adding touchpoints: every row that one leaves, in bulk, in the transaction at hand."""
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from engine.aggregates.lead import Lead
 from engine.history import pack
 from engine.identity import originator_of
 from engine.store.bulk import listed
+from engine.store.connection import Connection
 from engine.store.dictionary import Dictionary
 from engine.store.ids import Ids, Key, Recorded, by_id
 from engine.store.mapper import TOUCHPOINT_RECORDED
@@ -16,9 +16,10 @@ from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint
 NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
 _RELATIONS = {"identity_linked": 1, "identity_unlinked": 2}
+_EVIDENCE = ("position", "kind", "digest", "relation", "stream", "void")
 _STREAMS = """
 SELECT originator, number, folded_from,
-    (SELECT ifnull(max(originator_version), 0) FROM stored_events WHERE originator_id = originator)
+    (SELECT max(originator_version) FROM stored_events WHERE originator_id = originator)
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
 _STREAM_AT = """
@@ -47,7 +48,7 @@ class OpenStream:
 
 
 def append(
-    connection: sqlite3.Connection, dictionary: Dictionary, ids: Ids, batch: Sequence[Encoded]
+    connection: Connection, dictionary: Dictionary, ids: Ids, batch: Sequence[Encoded]
 ) -> tuple[int, int]:
     """Add touchpoints whose ids are all new and all different.
 
@@ -114,18 +115,18 @@ class Rows:
         else:
             self._void.append((number, position, void, packed))
 
-    def insert(self, connection: sqlite3.Connection, ids: Ids) -> None:
+    def insert(self, connection: Connection, ids: Ids) -> None:
         """Write all of it; then let the batch's own retractions void what they name."""
         insert_rows(connection, self._events)
         ids.add(connection, self._ids)
-        many = connection.executemany
-        many("INSERT INTO touchpoints (stream, position, packed) VALUES (?, ?, ?)", self._counting)
-        many("INSERT INTO touchpoints VALUES (?, ?, ?, ?)", self._void)
-        many("INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?)", self._evidence)
+        add = connection.add_rows
+        add("touchpoints", ("stream", "position", "packed"), self._counting)
+        add("touchpoints", ("stream", "position", "void", "packed"), self._void)
+        add("evidence", _EVIDENCE, self._evidence)
         if self._retractions:
             self._retract(connection, ids)
 
-    def _retract(self, connection: sqlite3.Connection, ids: Ids) -> None:
+    def _retract(self, connection: Connection, ids: Ids) -> None:
         found = ids.find(connection, {key for _, key in self._retractions})
         rows = []
         for position, key in self._retractions:
@@ -150,18 +151,15 @@ class Rows:
             self._retractions.append((position, (str(named["source"]), str(named["event_id"]))))
 
 
-def _open_streams(
-    connection: sqlite3.Connection, streams: Sequence[Identifier]
-) -> dict[str, OpenStream]:
+def _open_streams(connection: Connection, streams: Sequence[Identifier]) -> dict[str, OpenStream]:
     """The streams of a batch by originator, each with a number; new ones are not written yet."""
     named = {originator_of(stream): stream for stream in streams}
-    opened = {
-        originator: OpenStream(number, named[originator], Lead(originator, version), folded_from)
-        for originator, number, folded_from, version in connection.execute(
-            _STREAMS, (listed(named),)
-        )
-    }
-    last: int = connection.execute("SELECT ifnull(max(number), 0) FROM streams").fetchone()[0]
+    opened = {}
+    rows = connection.execute(_STREAMS, (listed(named),))
+    for originator, number, folded_from, version in rows:
+        lead = Lead(originator, version or 0)
+        opened[originator] = OpenStream(number, named[originator], lead, folded_from)
+    last: int = connection.execute("SELECT coalesce(max(number), 0) FROM streams").fetchone()[0]
     new = [originator for originator in named if originator not in opened]
     for number, originator in enumerate(new, last + 1):
         opened[originator] = OpenStream(number, named[originator], Lead(originator), None)
@@ -169,7 +167,7 @@ def _open_streams(
     return opened
 
 
-def _write_streams(connection: sqlite3.Connection, opened: Iterable[OpenStream]) -> None:
+def _write_streams(connection: Connection, opened: Iterable[OpenStream]) -> None:
     """Add the streams that are new; note in old ones the first touchpoint that is folded."""
     new, begun = [], []
     for stream in opened:
@@ -183,7 +181,7 @@ def _write_streams(connection: sqlite3.Connection, opened: Iterable[OpenStream])
     connection.executemany("UPDATE streams SET folded_from = ? WHERE number = ?", begun)
 
 
-def _voids(connection: sqlite3.Connection, batch: Sequence[Encoded]) -> dict[Key, int]:
+def _voids(connection: Connection, batch: Sequence[Encoded]) -> dict[Key, int]:
     """The first earlier retraction of each touchpoint that has one."""
     if not connection.execute("SELECT EXISTS (SELECT 1 FROM retractions)").fetchone()[0]:
         return {}

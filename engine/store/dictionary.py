@@ -1,10 +1,10 @@
 """The dictionary: every string that columns hold, once, by a number from 1 up."""
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.store.bulk import listed
+from engine.store.connection import Connection
 from engine.store.sqlite import Database
 
 _KEPT = 1 << 18  # strings in memory
@@ -18,10 +18,10 @@ class Dictionary(dict[str | None, int]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self.forget()
 
-    def bind(self, connection: sqlite3.Connection) -> None:
+    def bind(self, connection: Connection) -> None:
         """Look up and add through this connection from now on."""
         self._connection = connection
         if len(self) > _KEPT:

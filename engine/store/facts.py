@@ -1,6 +1,5 @@
 """The facts: everything that was recorded, in one file, and the one door to it."""
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.settings import database_path
 from engine.store import aside, ledger, reading, rulebook
 from engine.store.aside import Aside
+from engine.store.connection import Connection
 from engine.store.dictionary import Dictionary, StoredStrings
 from engine.store.ids import Ids
 from engine.store.keys import StoredKeys, check_marks
@@ -81,7 +81,7 @@ class Facts:
         return models_beside(self.path)
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """Write: all or nothing, one at a time among all processes."""
         try:
             with self._database.transaction() as connection:
@@ -93,7 +93,7 @@ class Facts:
             raise
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[Connection]:
         """Read: all reads of this thread see the facts as they were at the first."""
         with self._database.snapshot() as connection:
             yield connection

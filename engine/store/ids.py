@@ -6,11 +6,11 @@ order in which they come, kept in memory to be found again, until there are enou
 be moved in sorted order, many to a page.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from engine.store.bulk import listed
+from engine.store.connection import Connection
 
 WAITING = 1 << 16  # ids
 Key = tuple[str, str]  # source and event id of a touchpoint
@@ -29,7 +29,7 @@ class Ids:
         self._recent.clear()
         self._seen = 0
 
-    def find(self, connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, Recorded]:
+    def find(self, connection: Connection, keys: Collection[Key]) -> dict[Key, Recorded]:
         """What is recorded under these ids; ids that are new are left out."""
         self._catch_up(connection)
         recent = self._recent
@@ -38,17 +38,17 @@ class Ids:
             found[key] = what
         return found
 
-    def add(self, connection: sqlite3.Connection, new: Sequence[tuple[Key, Recorded]]) -> None:
+    def add(self, connection: Connection, new: Sequence[tuple[Key, Recorded]]) -> None:
         """Keep ids that `find` did not find."""
         self._catch_up(connection)
         rows = [(position, *key, bytearray(content)) for key, (content, position) in new]
-        connection.executemany("INSERT INTO recent_ids VALUES (?, ?, ?, ?)", rows)
+        connection.add_rows("recent_ids", ("position", "source", "event_id", "content"), rows)
         self._recent.update(new)
         self._seen = rows[-1][0]
         if len(self._recent) >= WAITING:
             self._settle(connection)
 
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
+    def _catch_up(self, connection: Connection) -> None:
         """Remember what other processes added; what they moved since stays true."""
         if len(self._recent) > 2 * WAITING:
             self.forget()
@@ -57,7 +57,7 @@ class Ids:
             self._recent[source, event_id] = content, position
             self._seen = position
 
-    def _settle(self, connection: sqlite3.Connection) -> None:
+    def _settle(self, connection: Connection) -> None:
         connection.execute(
             "INSERT INTO ids SELECT source, event_id, content, position "
             "FROM recent_ids ORDER BY source, event_id"
@@ -67,7 +67,7 @@ class Ids:
 
 
 def by_id(
-    connection: sqlite3.Connection, what: str, keys: Iterable[Key]
+    connection: Connection, what: str, keys: Iterable[Key]
 ) -> Iterable[tuple[Key, tuple[Any, ...]]]:
     """Columns of the rows with these ids, by a statement a source."""
     by_source: dict[str, list[str]] = {}

@@ -1,12 +1,11 @@
 """Data keys, kept wrapped by the workspace key; and by which keys the facts were begun."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from engine.errors import OtherKey
 from engine.privacy import WorkspaceKey, new_key
 from engine.store.bulk import listed
-from engine.store.sqlite import Database
+from engine.store.connection import Connection, Database
 
 _KEPT = 1 << 16  # data keys in memory
 _SELECT = "SELECT key_id, wrapped FROM data_keys WHERE key_id IN (SELECT value FROM json_each(?))"
@@ -52,7 +51,8 @@ class StoredKeys:
         """Add keys; where another process was quicker, its key stays."""
         wrapped = [(key_id, self._workspace_key.wrap(key_id, new_key())) for key_id in key_ids]
         with self._database.transaction() as connection:
-            connection.executemany("INSERT OR IGNORE INTO data_keys VALUES (?, ?)", wrapped)
+            insert = "INSERT INTO data_keys VALUES (?, ?) ON CONFLICT DO NOTHING"
+            connection.executemany(insert, wrapped)
             return _select(connection, key_ids)
 
     def _open(self, wrapped: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -62,7 +62,7 @@ class StoredKeys:
         return opened
 
 
-def key_marks(connection: sqlite3.Connection) -> dict[str, str]:
+def key_marks(connection: Connection) -> dict[str, str]:
     """The marks of the keys that the facts were begun with, by the name of the key."""
     return dict(connection.execute("SELECT name, mark FROM key_marks").fetchall())
 
@@ -77,13 +77,13 @@ def check_marks(database: Database, marks: Mapping[str, str]) -> None:
         kept = key_marks(connection)
     if not marks.keys() <= kept.keys():
         with database.transaction() as connection:
-            insert = "INSERT OR IGNORE INTO key_marks VALUES (?, ?)"
+            insert = "INSERT INTO key_marks VALUES (?, ?) ON CONFLICT DO NOTHING"
             connection.executemany(insert, marks.items())
             kept = key_marks(connection)
     for name, mark in marks.items():
         if kept[name] != mark:
-            raise OtherKey(database.path, name)
+            raise OtherKey(database.name, name)
 
 
-def _select(connection: sqlite3.Connection, key_ids: Sequence[str]) -> dict[str, bytes]:
+def _select(connection: Connection, key_ids: Sequence[str]) -> dict[str, bytes]:
     return dict(connection.execute(_SELECT, (listed(key_ids),)).fetchall())

@@ -1,9 +1,10 @@
 """What is kept about recording itself: when, from where, how much, how far, and who looked."""
 
-import sqlite3
 from collections.abc import Mapping
 
 from msgspec import Struct
+
+from engine.store.connection import Connection
 
 
 class Intake(Struct, frozen=True):
@@ -25,7 +26,7 @@ class Access(Struct, frozen=True):
     reason: str
 
 
-def stamp(connection: sqlite3.Connection, first: int, last: int, now: int) -> int:
+def stamp(connection: Connection, first: int, last: int, now: int) -> int:
     """Note when positions were recorded: now, but never before the one before."""
     before = connection.execute("SELECT max(recorded_at) FROM recordings").fetchone()[0]
     at = now if before is None else max(now, int(before))
@@ -33,7 +34,7 @@ def stamp(connection: sqlite3.Connection, first: int, last: int, now: int) -> in
     return at
 
 
-def recorded_upto(connection: sqlite3.Connection, instant: int) -> int:
+def recorded_upto(connection: Connection, instant: int) -> int:
     """The last position recorded at or before an instant; 0 where there is none."""
     row = connection.execute(
         "SELECT last FROM recordings WHERE recorded_at <= ? "
@@ -43,7 +44,7 @@ def recorded_upto(connection: sqlite3.Connection, instant: int) -> int:
     return int(row[0]) if row else 0
 
 
-def add_intake(connection: sqlite3.Connection, origin: str, more: Intake) -> None:
+def add_intake(connection: Connection, origin: str, more: Intake) -> None:
     """Add to what came from an origin."""
     connection.execute(
         "INSERT INTO intake VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
@@ -54,24 +55,27 @@ def add_intake(connection: sqlite3.Connection, origin: str, more: Intake) -> Non
     )
 
 
-def intake(connection: sqlite3.Connection) -> Mapping[str, Intake]:
+def intake(connection: Connection) -> Mapping[str, Intake]:
     """What came, by origin."""
     rows = connection.execute("SELECT * FROM intake ORDER BY origin")
     return {origin: Intake(*counts) for origin, *counts in rows}
 
 
-def import_state(connection: sqlite3.Connection, key: str) -> str | None:
+def import_state(connection: Connection, key: str) -> str | None:
     """How far an import has come, in the words of the importer; None where it never began."""
     row = connection.execute("SELECT state FROM imports WHERE key = ?", (key,)).fetchone()
     return row[0] if row else None
 
 
-def keep_import_state(connection: sqlite3.Connection, key: str, state: str) -> None:
+def keep_import_state(connection: Connection, key: str, state: str) -> None:
     """Note how far an import has come."""
-    connection.execute("INSERT OR REPLACE INTO imports VALUES (?, ?)", (key, state))
+    connection.execute(
+        "INSERT INTO imports VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET state = excluded.state",
+        (key, state),
+    )
 
 
-def log_access(connection: sqlite3.Connection, access: Access) -> None:
+def log_access(connection: Connection, access: Access) -> None:
     """Keep that somebody looked."""
     connection.execute(
         "INSERT INTO accesses (at, who, lead, reason) VALUES (?, ?, ?, ?)",
@@ -79,7 +83,7 @@ def log_access(connection: sqlite3.Connection, access: Access) -> None:
     )
 
 
-def accesses(connection: sqlite3.Connection) -> list[Access]:
+def accesses(connection: Connection) -> list[Access]:
     """Who looked, in the order in which they did."""
     rows = connection.execute("SELECT at, who, lead, reason FROM accesses ORDER BY number")
     return [Access(*row) for row in rows]

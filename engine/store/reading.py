@@ -1,6 +1,5 @@
 """Reading facts in bulk: which leads, and their touchpoints as columns."""
 
-import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from engine.history import Histories, Strings, unpack
 from engine.identity import leads_of, streams_of
 from engine.store.bulk import listed, without_collecting
+from engine.store.connection import Connection, Cursor
 from engine.store.recorder import last_position
 
 Numbers = NDArray[np.int64]
@@ -37,20 +37,20 @@ class StoredTouchpoint(Struct, frozen=True):
     data: bytes  # Avro
 
 
-def all_leads(connection: sqlite3.Connection, known_at: int | None) -> Numbers:
+def all_leads(connection: Connection, known_at: int | None) -> Numbers:
     """The numbers of all leads, ascending."""
     upto = last_position(connection) if known_at is None else known_at
     rows = connection.execute("SELECT number FROM streams WHERE folded_from <= ?", (upto,))
     return np.unique(leads_of(_numbers(rows)))
 
 
-def touched_leads(connection: sqlite3.Connection, after: int, upto: int) -> Numbers:
+def touched_leads(connection: Connection, after: int, upto: int) -> Numbers:
     """The numbers of leads that got or lost touchpoints among some positions, ascending."""
     rows = connection.execute(_TOUCHED, {"after": after, "upto": upto})
     return np.unique(leads_of(_numbers(rows)))
 
 
-def lead_ids(connection: sqlite3.Connection, leads: Numbers) -> list[str]:
+def lead_ids(connection: Connection, leads: Numbers) -> list[str]:
     """The ids of leads, in their order."""
     statement = (
         "SELECT number, originator FROM streams WHERE number IN (SELECT value FROM json_each(?))"
@@ -59,7 +59,7 @@ def lead_ids(connection: sqlite3.Connection, leads: Numbers) -> list[str]:
     return [ids[number] for number in leads.tolist()]
 
 
-def find_lead(connection: sqlite3.Connection, lead_id: str) -> int | None:
+def find_lead(connection: Connection, lead_id: str) -> int | None:
     """The number of the lead with this id, where there is one."""
     row = connection.execute(
         "SELECT number FROM streams WHERE originator = ? AND folded_from IS NOT NULL", (lead_id,)
@@ -67,7 +67,7 @@ def find_lead(connection: sqlite3.Connection, lead_id: str) -> int | None:
     return int(leads_of(np.array(row, np.int64))[0]) if row else None
 
 
-def leads_beginning(connection: sqlite3.Connection, text: str) -> Numbers:
+def leads_beginning(connection: Connection, text: str) -> Numbers:
     """The numbers of the leads whose ids begin with some hex digits, ascending."""
     rows = connection.execute(
         "SELECT number FROM streams WHERE originator >= ?1 AND originator < ?1 || 'g' "
@@ -77,7 +77,7 @@ def leads_beginning(connection: sqlite3.Connection, text: str) -> Numbers:
     return np.unique(leads_of(_numbers(rows)))
 
 
-def leads_with(connection: sqlite3.Connection, kind: str, digest: str) -> Numbers:
+def leads_with(connection: Connection, kind: str, digest: str) -> Numbers:
     """The numbers of the leads with a touchpoint that counts and tells this among others."""
     rows = connection.execute(
         "SELECT DISTINCT stream FROM evidence JOIN touchpoints USING (stream, position) "
@@ -88,7 +88,7 @@ def leads_with(connection: sqlite3.Connection, kind: str, digest: str) -> Number
 
 
 def histories(
-    connection: sqlite3.Connection, strings: Strings, leads: Numbers | None, known_at: int | None
+    connection: Connection, strings: Strings, leads: Numbers | None, known_at: int | None
 ) -> Histories:
     """The touchpoints that count of these leads, or of all, as columns."""
     chosen = all_leads(connection, known_at) if leads is None else np.unique(leads)
@@ -103,7 +103,7 @@ def histories(
     return _grouped(connection, chosen, *numbers, packed, strings)
 
 
-def touchpoint_count(connection: sqlite3.Connection, lead: int) -> int:
+def touchpoint_count(connection: Connection, lead: int) -> int:
     """How many touchpoints a lead's streams hold, void ones too."""
     statement = "SELECT count(*) FROM touchpoints WHERE stream IN (SELECT value FROM json_each(?))"
     streams = listed(streams_of(np.array([lead], np.int64)).tolist())
@@ -111,7 +111,7 @@ def touchpoint_count(connection: sqlite3.Connection, lead: int) -> int:
 
 
 def touchpoints_of(
-    connection: sqlite3.Connection, lead: int, known_at: int | None
+    connection: Connection, lead: int, known_at: int | None
 ) -> list[StoredTouchpoint]:
     """All touchpoints of a lead's streams, those that do not count too, by position."""
     statement = (
@@ -130,7 +130,7 @@ def touchpoints_of(
 
 
 def _grouped(
-    connection: sqlite3.Connection,
+    connection: Connection,
     chosen: Numbers,
     streams: Numbers,
     positions: Numbers,
@@ -142,5 +142,5 @@ def _grouped(
     return unpack(lead_ids(connection, chosen), starts, packed, positions, strings)
 
 
-def _numbers(rows: sqlite3.Cursor) -> Numbers:
+def _numbers(rows: Cursor) -> Numbers:
     return np.fromiter(chain.from_iterable(rows), np.int64)

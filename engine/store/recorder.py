@@ -18,28 +18,26 @@ from eventsourcing.sqlite import (
 )
 
 from engine.errors import StoreError
+from engine.store.connection import Connection
 from engine.store.schema import FACTS
 from engine.store.sqlite import Database
 
 Row = tuple[int, str, int, str, bytes | bytearray]  # position, originator, version, topic, state
 
-_INSERT = (
-    "INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state) "
-    "VALUES (?, ?, ?, ?, ?)"
-)
+_COLUMNS = ("rowid", "originator_id", "originator_version", "topic", "state")
 
 
-def last_position(connection: sqlite3.Connection) -> int:
+def last_position(connection: Connection) -> int:
     """The position of the newest event; 0 where there is none."""
     position: int = connection.execute(
-        "SELECT ifnull(max(rowid), 0) FROM stored_events"
+        "SELECT coalesce(max(stored_events.rowid), 0) FROM stored_events"
     ).fetchone()[0]
     return position
 
 
-def insert_rows(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+def insert_rows(connection: Connection, rows: Sequence[Row]) -> None:
     """Add events at positions that the caller took from `last_position` under the lock."""
-    connection.executemany(_INSERT, rows)
+    connection.add_rows("stored_events", _COLUMNS, rows)
 
 
 class Datastore(SQLiteDatastore):
@@ -71,9 +69,9 @@ class BulkApplicationRecorder(SQLiteApplicationRecorder):
     def _insert_events(
         self, c: SQLiteCursor, stored_events: Sequence[persistence.StoredEvent], **_: Any
     ) -> Sequence[int]:
-        c.execute("SELECT ifnull(max(rowid), 0) FROM stored_events")
-        first = c.fetchone()[0] + 1
-        c.executemany(_INSERT, map(_row, count(first), stored_events))
+        connection: Any = c.sqlite_cursor.connection
+        first = last_position(connection) + 1
+        insert_rows(connection, list(map(_row, count(first), stored_events)))
         return list(range(first, first + len(stored_events)))
 
 

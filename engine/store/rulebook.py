@@ -1,6 +1,5 @@
 """The rule book: which rule set was published when, and from which instant on it judges."""
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -8,6 +7,7 @@ from msgspec import Struct
 
 from engine.aggregates.rule_book import ORIGINATOR, RuleBook
 from engine.errors import UnknownRuleSet
+from engine.store.connection import Connection
 from engine.store.ledger import stamp
 from engine.store.mapper import RULES_PUBLISHED
 from engine.store.recorder import insert_rows, last_position
@@ -31,14 +31,15 @@ class Publication(Struct, frozen=True):
     position: int  # known from here on
 
 
-def keep_rules(connection: sqlite3.Connection, rules: WrittenRules) -> None:
+def keep_rules(connection: Connection, rules: WrittenRules) -> None:
     """Keep a rule set by its id; what is kept under an id never changes."""
     connection.execute(
-        "INSERT OR IGNORE INTO rule_sets VALUES (?, ?, ?)", (rules.id, rules.name, rules.toml)
+        "INSERT INTO rule_sets VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (rules.id, rules.name, rules.toml),
     )
 
 
-def written_rules(connection: sqlite3.Connection, rules_id: str) -> WrittenRules:
+def written_rules(connection: Connection, rules_id: str) -> WrittenRules:
     """A rule set as it was written.
 
     Raises:
@@ -50,9 +51,7 @@ def written_rules(connection: sqlite3.Connection, rules_id: str) -> WrittenRules
     return WrittenRules(*row)
 
 
-def publish(
-    connection: sqlite3.Connection, entries: Sequence[tuple[str, int | None]], now: int
-) -> None:
+def publish(connection: Connection, entries: Sequence[tuple[str, int | None]], now: int) -> None:
     """Add entries, each a rule set's id and the instant that it is effective at, in order.
 
     Each takes a position of its own, so that what was known at a position says
@@ -76,7 +75,7 @@ def publish(
         )
 
 
-def rule_book(connection: sqlite3.Connection, known_at: int) -> list[Publication]:
+def rule_book(connection: Connection, known_at: int) -> list[Publication]:
     """The entries known at a position, in the order of publication."""
     rows = connection.execute(
         "SELECT * FROM rule_book WHERE position <= ? ORDER BY number", (known_at,)

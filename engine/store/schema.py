@@ -84,6 +84,7 @@ CREATE TABLE aside (
     detail TEXT NOT NULL,
     origin TEXT NOT NULL,
     line INTEGER NOT NULL,
+    partition INTEGER NOT NULL, -- of the topic; 0 for files
     form TEXT NOT NULL,
     at INTEGER NOT NULL,
     wrapped_key BLOB NOT NULL,
@@ -92,7 +93,7 @@ CREATE TABLE aside (
     retried_at INTEGER,
     outcome TEXT -- recorded, duplicate; null while it is aside
 );
-CREATE INDEX aside_from ON aside (origin, line);
+CREATE INDEX aside_from ON aside (origin, line, partition);
 CREATE INDEX aside_waiting ON aside (number) WHERE outcome IS NULL;
 CREATE TABLE intake (
     origin TEXT PRIMARY KEY,
@@ -106,6 +107,19 @@ CREATE TABLE imports (
     key TEXT PRIMARY KEY,
     state TEXT NOT NULL -- JSON
 ) WITHOUT ROWID;
+CREATE TABLE offsets (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    topic_id TEXT NOT NULL, -- of the broker: a topic made anew under the old name has another
+    next_offset INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, -- raised by each new owner; under an old one nothing is written
+    owner TEXT NOT NULL,
+    PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE message_headers (
+    position INTEGER PRIMARY KEY, -- of a touchpoint that came with headers worth keeping
+    headers BLOB NOT NULL -- MessagePack: pairs of name and bytes
+);
 CREATE TABLE accesses (
     number INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

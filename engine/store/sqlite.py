@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine.errors import NotAStore, StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
@@ -35,10 +36,19 @@ _PRAGMAS = (
 )
 
 
+class SqliteConnection(sqlite3.Connection):
+    """SQLite's connection, and what it lacks of `engine.store.connection.Connection`."""
+
+    def add_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many rows."""
+        marks = ", ".join("?" * len(columns))
+        self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+
 class _Reader:
     """A thread's reading connection; closed under another's hands it would end the process."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         self.connection = connection
         self.in_use = threading.RLock()
 
@@ -66,7 +76,7 @@ class Database:
         self.path = path
         self._form = form
         self._mutex = threading.RLock()
-        self._writer: sqlite3.Connection | None = None
+        self._writer: SqliteConnection | None = None
         self._lock_file: int | None = None
         self._uncopied, self._copy_after = 0, FIRST_CHECKPOINT  # transactions
         self._readers = threading.local()
@@ -78,8 +88,13 @@ class Database:
         with told_clearly(path):
             check_format(self.reader(), path, form.application_id, form.version)
 
+    @property
+    def name(self) -> str:
+        """The file."""
+        return str(self.path)
+
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[SqliteConnection]:
         """The writing connection, in a transaction: committed at the end, undone on any error."""
         with self._mutex, told_clearly(self.path), self._locked():
             connection = self._writing()
@@ -94,7 +109,7 @@ class Database:
             self._checkpoint(connection)
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
+    def snapshot(self) -> Iterator[SqliteConnection]:
         """This thread's reading connection, standing still at one commit; may be nested."""
         reader = self._reader()
         connection = reader.connection
@@ -109,7 +124,7 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def reader(self) -> sqlite3.Connection:
+    def reader(self) -> SqliteConnection:
         """This thread's reading connection; it cannot write."""
         return self._reader().connection
 
@@ -117,7 +132,7 @@ class Database:
         reader: _Reader | None = getattr(self._readers, "reader", None)
         if reader is None:
             with told_clearly(self.path):
-                reader = _Reader(_connect(f"{self.path.resolve().as_uri()}?mode=ro"))
+                reader = _Reader(connect(f"{self.path.resolve().as_uri()}?mode=ro"))
             self._readers.reader = reader
             with self._mutex:
                 self._opened.append(reader)
@@ -159,9 +174,9 @@ class Database:
             schema = self.reader().execute("SELECT count(*) FROM sqlite_schema")
             return bool(schema.fetchone()[0])
 
-    def _writing(self) -> sqlite3.Connection:
+    def _writing(self) -> SqliteConnection:
         if self._writer is None:
-            connection = _connect(f"{self.path.resolve().as_uri()}?mode=rw")
+            connection = connect(f"{self.path.resolve().as_uri()}?mode=rw")
             connection.execute("PRAGMA journal_mode = WAL")
             self._writer = connection
         return self._writer
@@ -179,7 +194,7 @@ class Database:
         finally:
             fcntl.flock(self._lock_file, fcntl.LOCK_UN)
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+    def _checkpoint(self, connection: SqliteConnection) -> None:
         """Move the log into the file once it is long; readers in its way only put it off.
 
         How long it is only a checkpoint tells, so its answer says when the next is due.
@@ -203,9 +218,14 @@ def _check_file(path: Path) -> None:
         raise NotAStore(path, "a folder" if path.is_dir() else "no file")
 
 
-def _connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str) -> SqliteConnection:
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5
+        uri,
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=5,
+        factory=SqliteConnection,
     )
     for pragma in _PRAGMAS:
         connection.execute(pragma)
