@@ -84,7 +84,7 @@ def decode(data: bytes) -> Touchpoint:
     if not data.startswith(schema.header):
         known = schema.header[len(MARKER) :].hex()
         raise UnknownSchema(data[len(MARKER) : HEADER_BYTES].hex(), [known])
-    return _touchpoint(_record(data, schema))
+    return touchpoint_of(_record(data, schema))
 
 
 def schema_fingerprint() -> str:
@@ -96,16 +96,17 @@ def schema_fingerprint() -> str:
 def _schema() -> _Schema:
     written = msgspec.json.decode((folder("schemas") / "touchpoint.avsc").read_bytes())
     digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
-    return _Schema(MARKER + bytes.fromhex(digits), parse_schema(_without_logical_types(written)))
+    return _Schema(MARKER + bytes.fromhex(digits), parse_schema(without_logical_types(written)))
 
 
-def _without_logical_types(schema: Any) -> Any:
+def without_logical_types(schema: Any) -> Any:
+    """A schema, or a part of one, in which instants are the integers that they are on the wire."""
     if isinstance(schema, list):
-        return [_without_logical_types(part) for part in schema]
+        return [without_logical_types(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: _without_logical_types(part) for key, part in schema.items() if key != "logicalType"
+        key: without_logical_types(part) for key, part in schema.items() if key != "logicalType"
     }
 
 
@@ -130,14 +131,29 @@ def _record(data: bytes, schema: _Schema) -> Mapping[str, Any]:
     return record  # type: ignore[return-value]
 
 
-def _touchpoint(record: Mapping[str, Any]) -> Touchpoint:
-    for field, limit in _LIMITS.items():
-        if len(record[field]) > limit:
-            raise Undecodable(f"more than {limit} {field}")
+def touchpoint_of(record: Mapping[str, Any]) -> Touchpoint:
+    """The touchpoint that a decoded record is.
+
+    Raises:
+        Undecodable: It has too many of something, or identifiers that are none.
+    """
     try:
         touchpoint = msgspec.convert(record, Touchpoint)
     except msgspec.ValidationError as error:
         raise Undecodable(f"the record is no touchpoint ({error})") from None
+    check_decoded(touchpoint)
+    return touchpoint
+
+
+def check_decoded(touchpoint: Touchpoint) -> None:
+    """What no schema says of a touchpoint: how much of all it may have, and what digests are.
+
+    Raises:
+        Undecodable: It has too many of something, or identifiers that are none.
+    """
+    for field, limit in _LIMITS.items():
+        if len(getattr(touchpoint, field)) > limit:
+            raise Undecodable(f"more than {limit} {field}")
     named: list[Identifier | Mention] = [*touchpoint.identifiers, *touchpoint.mentions]
     if not all(one.kind in KINDS for one in named):
         raise Undecodable("an identifier is of no known kind")
@@ -146,7 +162,6 @@ def _touchpoint(record: Mapping[str, Any]) -> Touchpoint:
         raise Undecodable("an identifier has no digest")
     if not _is_hex(touchpoint.content, CONTENT_DIGITS):
         raise Undecodable("content is no digest")
-    return touchpoint
 
 
 def _is_hex(text: str, digits: int) -> bool:

@@ -4,10 +4,10 @@ Each check says what it found in order, or raises `Wrong`.
 """
 
 import dataclasses
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+import shlex
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from engine.codec import HEADER_BYTES, MARKER, schema_fingerprint
 from engine.errors import EngineError, WrongKey
@@ -15,33 +15,41 @@ from engine.instants import MINUTE_US, format_instant
 from engine.privacy import Alone, IdentifierKey, WorkspaceKey, unseal_alone
 from engine.projections.database import DERIVED_BY, live_generation
 from engine.projections.projection import PROJECTIONS
-from engine.rulefile import load, parse, shipped
+from engine.rulefile import file_of, is_id, load, parse, shipped
 from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
 from engine.store import ledger, rulebook
-from engine.store.facts import system_clock
-from engine.store.faults import check_format
+from engine.store.connection import Connection
+from engine.store.facts import is_server, models_beside, system_clock
+from engine.store.gaps import gaps
 from engine.store.in_force import DEFAULT_RULES, id_in_force
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
-from engine.store.sqlite import Format, SqliteConnection
 
 CLOCK_OFF_US = 5 * MINUTE_US
 FAR_BEHIND = 100_000  # positions
 SAMPLES = 20
+NONE_YET = "none yet; the first command that reads derives them"
 BACKUP = "put back a backup, or import the touchpoints again into a new database"
 _COUNTS = """
-SELECT ifnull(sum(received), 0), ifnull(sum(duplicates), 0), ifnull(sum(recorded), 0),
+SELECT coalesce(sum(received), 0), coalesce(sum(duplicates), 0), coalesce(sum(recorded), 0),
     (SELECT count(*) FROM ids) + (SELECT count(*) FROM recent_ids),
     (SELECT count(*) FROM touchpoints),
     (SELECT count(*) FROM stored_events WHERE topic = ?),
-    ifnull(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)
+    coalesce(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)
 FROM intake
 """
-_HEADERS = """
-SELECT topic, substr(CAST(state AS BLOB), 1, ?), count(*), min(rowid)
+_HEADERS = f"""
+SELECT topic, substr(state, 1, {HEADER_BYTES}), count(*), min(stored_events.rowid)
 FROM stored_events GROUP BY 1, 2 ORDER BY 4
 """
+_RECORDED = "SELECT EXISTS (SELECT 1 FROM recordings WHERE first <= ? AND last >= ?)"
+
+
+_TABLES = {
+    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+}
 
 
 class Wrong(Exception):
@@ -59,74 +67,60 @@ class Place:
 
     environ: Mapping[str, str] = dataclasses.field(repr=False)
     db: str | None
-    facts: Path
-    models: Path
+    url: str  # of a server, else the path of a file
     key_file: Path | None
+
+    @property
+    def on_server(self) -> bool:
+        """Whether it is no file."""
+        return is_server(self.url)
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages; no secret is in it."""
+        if not self.on_server:
+            return self.url
+        from engine.store.postgres import named  # its driver takes a while to load
+
+        return named(self.url)
+
+    @property
+    def facts(self) -> Path:
+        """The file of the facts."""
+        return Path(self.url)
+
+    @property
+    def models(self) -> Path:
+        """The file of the read models."""
+        return models_beside(self.facts)
 
     def settings(self) -> Settings:
         """The settings, keys included; only for a database that is there, else keys are made."""
         return Settings.load(self.environ, self.db)
 
-
-@contextmanager
-def looking(path: Path) -> Iterator[SqliteConnection]:
-    """A connection that reads one state of a file and leaves nothing beside it.
-
-    Without a log nobody has the file open, and SQLite need not make one to read it.
-    """
-    uri = f"{path.resolve().as_uri()}?mode=ro{'' if _has_log(path) else '&immutable=1'}"
-    with closing(
-        sqlite3.connect(uri, uri=True, isolation_level=None, factory=SqliteConnection)
-    ) as connection:
-        connection.execute("BEGIN")
-        yield connection
+    def command(self, name: str) -> str:
+        """How to run a command on it."""
+        if not self.on_server:
+            return f"run leadledger {name} --db {shlex.quote(self.url)}"
+        return f"run leadledger {name}{', with the same --db' if self.db else ''}"
 
 
-def _has_log(path: Path) -> bool:
-    log = Path(f"{path}-wal")
-    return log.exists() and log.stat().st_size > 0
+def told(error: Exception) -> tuple[str, str]:
+    """What is wrong and what to do; of an error that is not ours, no more than what it is."""
+    match error:
+        case Wrong():
+            return error.what, error.fix
+        case EngineError():
+            what, _, fix = str(error).partition("; ")
+            return what, fix
+        case OSError():
+            what = f"{error.filename}: {error.strerror}"
+        case _:
+            what = f"this cannot be looked at ({type(error).__name__})"
+    return what, "mend what else is said here first, and look again"
 
 
-def whole(path: Path, connection: SqliteConnection, form: Format) -> str:
-    """The format, every table and index, and every page.
-
-    Raises:
-        Wrong: It was written in part only, or is damaged.
-        NotAStore, StoreVersion: See there.
-    """
-    if not path.stat().st_size:
-        raise Wrong(
-            f"{path} is empty: making it was interrupted",
-            "run the command that made it again, such as leadledger import FILE: it is completed",
-        )
-    check_format(connection, path, form.application_id, form.version)
-    pages, page_size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
-    )
-    if path.stat().st_size < pages * page_size and not _has_log(path):
-        raise Wrong(f"{path} was cut short: it should have {pages * page_size:,} bytes", BACKUP)
-    missing = _schema_of(form) - _schema(connection)
-    if missing:
-        names = ", ".join(sorted(name for name, _ in missing))
-        raise Wrong(f"{path} is half-written: missing or other than it should be: {names}", BACKUP)
-    found = [row[0] for row in connection.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
-    if found:
-        raise Wrong(f"{path} is damaged: {'; '.join(found)}", BACKUP)
-    return f"{path}: {path.stat().st_size:,} bytes in format {form.version}, every page sound"
-
-
-def _schema_of(form: Format) -> set[tuple[str, str]]:
-    with closing(sqlite3.connect(":memory:", factory=SqliteConnection)) as connection:
-        for statement in form.statements:
-            connection.execute(statement)
-        return _schema(connection)
-
-
-def _schema(connection: SqliteConnection) -> set[tuple[str, str]]:
-    return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
-
-
-def keys_fit(place: Place, connection: SqliteConnection) -> str:
+def keys_fit(place: Place, connection: Connection) -> str:
     """The keys at hand are those that the database was begun with."""
     try:
         settings = place.settings()
@@ -141,13 +135,13 @@ def keys_fit(place: Place, connection: SqliteConnection) -> str:
     for name, (mark, variable) in marks.items():
         if kept.get(name, mark) != mark:
             raise Wrong(
-                f"{place.facts} was begun with another {name}", _key_fix(place, name, variable)
+                f"{place.name} was begun with another {name}", _key_fix(place, name, variable)
             )
     try:
         opened = _open_samples(connection, workspace_key)
     except WrongKey:
         raise Wrong(
-            f"sealed data in {place.facts} does not open with the workspace key",
+            f"sealed data in {place.name} does not open with the workspace key",
             _key_fix(place, "workspace key", WORKSPACE_KEY),
         ) from None
     told = f"sealed samples opened: {opened}"
@@ -161,10 +155,11 @@ def _key_fix(place: Place, name: str, variable: str) -> str:
         there = place.key_file is not None and place.key_file.exists()
         other = f", or unset it, so that {place.key_file} is read" if there else ""
         return f"set {variable} to the {name} that it was begun with{other}"
-    return f"put back {place.key_file} as it was, or set {variable} to the first {name}"
+    back = f"put back {place.key_file} as it was, or " if place.key_file else ""
+    return f"{back}set {variable} to the first {name}"
 
 
-def _open_samples(connection: SqliteConnection, workspace_key: WorkspaceKey) -> int:
+def _open_samples(connection: Connection, workspace_key: WorkspaceKey) -> int:
     """Open some data keys, and what was set aside last: so many there are."""
     some = f"LIMIT {SAMPLES}"
     keys = connection.execute(f"SELECT key_id, wrapped FROM data_keys {some}").fetchall()
@@ -177,7 +172,7 @@ def _open_samples(connection: SqliteConnection, workspace_key: WorkspaceKey) -> 
     return len(keys) + len(items)
 
 
-def clock(_: Place, connection: SqliteConnection) -> str:
+def clock(_: Place, connection: Connection) -> str:
     """Nothing was recorded in the future."""
     now = system_clock()
     newest = connection.execute("SELECT max(recorded_at) FROM recordings").fetchone()[0]
@@ -191,11 +186,11 @@ def clock(_: Place, connection: SqliteConnection) -> str:
     return f"{format_instant(now)}, after everything recorded"
 
 
-def events(_: Place, connection: SqliteConnection) -> str:
+def events(_: Place, connection: Connection) -> str:
     """Every stored event can be read."""
     known = bytes.fromhex(schema_fingerprint())
     total = 0
-    for topic, header, count, first in connection.execute(_HEADERS, (HEADER_BYTES,)):
+    for topic, header, count, first in connection.execute(_HEADERS):
         total += count
         if topic not in (TOUCHPOINT_RECORDED, RULES_PUBLISHED):
             raise Wrong(
@@ -204,21 +199,41 @@ def events(_: Place, connection: SqliteConnection) -> str:
                 "use the version of leadledger that wrote them",
             )
         if topic == TOUCHPOINT_RECORDED and header != MARKER + known:
+            mark = header[len(MARKER) :].hex() if isinstance(header, bytes) else "of no bytes"
             raise Wrong(
                 f"{count:,} stored touchpoints, the first at position {first}, are written with "
-                f"the unknown schema {header[len(MARKER) :].hex()} (known: {known.hex()})",
+                f"the unknown schema {mark} (known: {known.hex()})",
                 "put back schemas/touchpoint.avsc as it was released, "
                 "or use the version of leadledger that wrote them",
             )
     return f"{total:,} events, all of a known schema"
 
 
-def rule_book(place: Place, connection: SqliteConnection) -> str:
+def positions(_: Place, connection: Connection) -> str:
+    """Every position that was recorded has its event."""
+    head = last_position(connection)
+    empty = gaps(connection, 0, head) if head else []
+    for gap in empty:
+        if connection.execute(_RECORDED, (gap.last, gap.first)).fetchone()[0]:
+            raise Wrong(
+                f"events were recorded at the positions {gap}, and are not there any more", BACKUP
+            )
+    told = f"1 to {head:,}" if head else "none yet"
+    if not empty:
+        return f"{told}, without a gap"
+    unused = sum(gap.size for gap in empty)
+    return (
+        f"{told}; {unused:,} were never recorded at, the first {empty[0]}, as when another "
+        "program's transaction was undone"
+    )
+
+
+def rule_book(place: Place, connection: Connection) -> str:
     """Every rule set that the book names is kept, and still means the same."""
     entries = rulebook.rule_book(connection, last_position(connection))
     named = place.environ.get("LEADLEDGER_RULES", "")
     ids = {entry.rules_id: f"entry {entry.number} of the rule book" for entry in entries}
-    if _is_published_id(named):
+    if is_id(named):
         ids.setdefault(named, "LEADLEDGER_RULES")
     for rules_id, where in ids.items():
         try:
@@ -228,7 +243,7 @@ def rule_book(place: Place, connection: SqliteConnection) -> str:
             what = str(error).partition("; ")[0]
             raise Wrong(
                 f"{where} names a rule set that cannot be used: {what}",
-                f"put back a backup of {place.facts}, or use the version that published it",
+                f"put back a backup of {place.name}, or use the version that published it",
             ) from None
         if rules.id != rules_id:
             raise Wrong(
@@ -244,24 +259,19 @@ def chosen_rules(place: Place) -> str:
     named = place.environ.get("LEADLEDGER_RULES")
     if not named:
         return "LEADLEDGER_RULES is not set: the rules in force are asked"
-    if _is_published_id(named):
+    if is_id(named):
         return "LEADLEDGER_RULES names a published id"
-    known = shipped()
     try:
-        return f"LEADLEDGER_RULES names {load(known.get(named, Path(named))).name}"
+        return f"LEADLEDGER_RULES names {load(file_of(named)).name}"
     except EngineError as error:
         what = str(error).partition("; ")[0]
         raise Wrong(
             f"LEADLEDGER_RULES: {what}",
-            f"unset LEADLEDGER_RULES, or name a sound file or one of {', '.join(known)}",
+            f"unset LEADLEDGER_RULES, or name a sound file or one of {', '.join(shipped())}",
         ) from None
 
 
-def _is_published_id(named: str) -> bool:
-    return len(named) == 64 and named not in shipped() and not Path(named).exists()
-
-
-def conservation(_: Place, connection: SqliteConnection) -> str:
+def conservation(_: Place, connection: Connection) -> str:
     """Received = recorded + duplicates + set aside, and what was recorded is there."""
     for origin, came in ledger.intake(connection).items():
         if came.received != came.recorded + came.duplicates + came.set_aside:
@@ -286,7 +296,7 @@ def conservation(_: Place, connection: SqliteConnection) -> str:
     )
 
 
-def stand(place: Place, facts: SqliteConnection, models: SqliteConnection) -> str:
+def stand(place: Place, facts: Connection, models: Connection) -> str:
     """The read models stand where the facts are, or little behind."""
     live = live_generation(models)
     if live is None:
@@ -306,10 +316,20 @@ def stand(place: Place, facts: SqliteConnection, models: SqliteConnection) -> st
         behind = f"without the tables {', '.join(missing)}"
     else:
         return f"at position {live.checkpoint:,} of {head:,}, {format_instant(live.settled_to)}"
-    raise Wrong(f"the read models stand {behind}", f"run leadledger rebuild --db {place.facts}")
+    raise Wrong(f"the read models stand {behind}", place.command("rebuild"))
 
 
-def _missing_tables(generation: int, models: SqliteConnection) -> list[str]:
-    there = {name for name, _ in _schema(models)}
+def _missing_tables(generation: int, models: Connection) -> list[str]:
+    there = {name for (name,) in models.execute(_TABLES[models.dialect])}
     wanted = (f"{projection.name}_{generation}" for projection in PROJECTIONS)
     return [name for name in wanted if name not in there]
+
+
+WITHIN: Mapping[str, Callable[[Place, Any], str]] = {
+    "key_fit": keys_fit,
+    "clock": clock,
+    "events": events,
+    "positions": positions,
+    "rule_book": rule_book,
+    "conservation": conservation,
+}

@@ -4,14 +4,17 @@ The set of recorded touchpoints is all that a lead's state depends on, so
 recording a delivery again, in whatever batches, changes nothing.
 """
 
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from engine import metrics
 from engine.edge import Edge, Row
 from engine.errors import Refused
+from engine.metrics import Verdict
 from engine.privacy import WorkspaceKey
 from engine.progress import Progress, quiet
 from engine.store import aside, ledger
@@ -23,10 +26,13 @@ from engine.store.facts import Facts
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded
 
-RECORDED, DUPLICATE, SET_ASIDE = "recorded", "duplicate", "set_aside"
+RECORDED: Final = "recorded"
+DUPLICATE: Final = "duplicate"
+SET_ASIDE: Final = "set_aside"
 _REUSED = ("id_reused", "this source and event_id are recorded with other content")
 
 Remap = Callable[[bytes], list[Row]]  # the rows of a delivery of a mapped file; may raise Refused
+Redecode = Callable[[tuple[str, int, int], bytes], Arrival]  # of topic, partition, offset; data
 
 
 class Checkpoint(Protocol):
@@ -81,6 +87,7 @@ def record(
     Raises:
         StoreFull, StoreLocked, StoreReadOnly, StoreCorrupt: See there.
     """
+    begun = time.monotonic()
     with without_collecting(), facts.transaction() as connection:
         now = facts.clock()
         verdicts, fresh, refused = _sift(facts, connection, arrivals)
@@ -91,6 +98,7 @@ def record(
         _count(connection, arrivals, verdicts)
         if checkpoint is not None:
             checkpoint.keep(connection)
+    metrics.batch(_told(arrivals, verdicts, refused), time.monotonic() - begun)
     reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
     return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons)
 
@@ -100,15 +108,16 @@ def retry_aside(
     edge: Edge,
     workspace_key: WorkspaceKey,
     remap: Remap | None = None,
+    redecode: Redecode | None = None,
     *,
     progress: Progress = quiet,
 ) -> Recorded:
     """Send everything that waits aside through the edge again; what passes is recorded.
 
     An item passes whole, with all touchpoints that it stands for, or stays. Rows
-    of mapped files need `remap`, without which they stay. Batch after batch is
-    read and settled, each in a transaction: whatever stops it undoes one batch at
-    most, and the next call goes on with what still waits.
+    of mapped files need `remap`, messages `redecode`, without which they stay. Batch
+    after batch is read and settled, each in a transaction: whatever stops it undoes
+    one batch at most, and the next call goes on with what still waits.
 
     Returns:
         What became of the items; what stays is `set_aside`, by its first reason.
@@ -116,7 +125,11 @@ def retry_aside(
     total, upto = facts.waiting_aside()
     done, last = Recorded(), 0
     while items := facts.aside_batch(last, upto):
-        driven = _drive(items, edge, workspace_key, remap, facts.clock())
+        datas = [item.data(workspace_key) for item in items]
+        rows = [_rows(*one, remap) for one in zip(items, datas, strict=True)]
+        driven = _drive(rows, edge, facts.clock())
+        if redecode is not None:
+            _decode_again(items, datas, driven, redecode)
         with facts.transaction() as connection:
             outcomes = [
                 _settle(facts, connection, item, arrivals)
@@ -130,16 +143,17 @@ def retry_aside(
 
 def _sift(
     facts: Facts, connection: Connection, arrivals: Sequence[Arrival]
-) -> tuple[list[str], list[Encoded], list[tuple[int, tuple[str, str]]]]:
+) -> tuple[list[Verdict], list[Arrival], list[tuple[int, tuple[str, str]]]]:
     """A verdict each, what is new, and what is refused: its index, reason and detail."""
     ids = [_id(arrival.encoded) if arrival.encoded else None for arrival in arrivals]
     found = facts.ids.find(connection, [key for key in ids if key])
     contents = {key: content.hex() for key, (content, _) in found.items()}
-    verdicts: list[str] = []
-    fresh: list[Encoded] = []
+    verdicts: list[Verdict] = []
+    fresh: list[Arrival] = []
     refused: list[tuple[int, tuple[str, str]]] = []
     for index, (arrival, key) in enumerate(zip(arrivals, ids, strict=True)):
-        verdict, why = DUPLICATE, _REUSED
+        verdict: Verdict = DUPLICATE
+        why = _REUSED
         if arrival.encoded is None or key is None:
             verdict, why = SET_ASIDE, (arrival.reason or "undecodable", arrival.detail)
         else:
@@ -147,7 +161,7 @@ def _sift(
             known = contents.get(key)
             if known is None:
                 verdict, contents[key] = RECORDED, content
-                fresh.append(arrival.encoded)
+                fresh.append(arrival)
             elif known != content:
                 verdict = SET_ASIDE
         if verdict == SET_ASIDE:
@@ -160,9 +174,24 @@ def _id(encoded: Encoded) -> tuple[str, str]:
     return encoded.touchpoint.source, encoded.touchpoint.event_id
 
 
-def _append(facts: Facts, connection: Connection, fresh: Sequence[Encoded], now: int) -> None:
-    if fresh:
-        first, last = append(connection, facts.dictionary, facts.ids, fresh)
+def _told(
+    arrivals: Sequence[Arrival],
+    verdicts: Sequence[Verdict],
+    refused: Sequence[tuple[int, tuple[str, str]]],
+) -> Iterator[tuple[Verdict, str | None, str | None]]:
+    """Each delivery as it is counted: verdict, source, and type or reason."""
+    reasons = {index: why[0] for index, why in refused}
+    for index, (arrival, verdict) in enumerate(zip(arrivals, verdicts, strict=True)):
+        touchpoint = arrival.encoded.touchpoint if arrival.encoded else None
+        source, what = (touchpoint.source, touchpoint.type) if touchpoint else (None, None)
+        yield verdict, source, reasons[index] if verdict == SET_ASIDE else what
+
+
+def _append(facts: Facts, connection: Connection, fresh: Sequence[Arrival], now: int) -> None:
+    encoded = [arrival.encoded for arrival in fresh if arrival.encoded]
+    if encoded:
+        first, last = append(connection, facts.dictionary, facts.ids, encoded)
+        ledger.keep_headers(connection, first, [arrival.headers for arrival in fresh])
         ledger.stamp(connection, first, last, now)
 
 
@@ -182,23 +211,30 @@ def _count(connection: Connection, arrivals: Sequence[Arrival], verdicts: Sequen
         ledger.add_intake(connection, origin, more)
 
 
-def _drive(
-    items: Sequence[Aside],
-    edge: Edge,
-    workspace_key: WorkspaceKey,
-    remap: Remap | None,
-    now: int,
-) -> list[list[Arrival]]:
-    """What the edge now makes of each item; nothing where its rows cannot be made."""
-    rows = [_rows(item, workspace_key, remap) for item in items]
+def _drive(rows: Sequence[Sequence[Row]], edge: Edge, now: int) -> list[list[Arrival]]:
+    """What the edge now makes of the rows of each item."""
     accepted = iter(edge.accept([row for some in rows for row in some], now))
     return [list(islice(accepted, len(some))) for some in rows]
 
 
-def _rows(item: Aside, workspace_key: WorkspaceKey, remap: Remap | None) -> list[Row]:
-    data = item.data(workspace_key)
+def _decode_again(
+    items: Sequence[Aside],
+    datas: Sequence[bytes],
+    driven: list[list[Arrival]],
+    redecode: Redecode,
+) -> None:
+    """Put in what is now made of each message."""
+    for index, (item, data) in enumerate(zip(items, datas, strict=True)):
+        if item.form == "message":
+            driven[index] = [redecode((item.origin, item.partition, item.line), data)]
+
+
+def _rows(item: Aside, data: bytes, remap: Remap | None) -> list[Row]:
+    """The rows that an item stands for; none where they cannot be made."""
     if item.form == "touchpoint":
         return [Row(origin=item.origin, line=item.line, data=data)]
+    if item.form == "message":
+        return []
     try:
         return remap(data) if remap else []
     except Refused:

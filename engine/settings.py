@@ -29,8 +29,11 @@ IDENTIFIER_KEY = "LEADLEDGER_IDENTIFIER_KEY"
 WORKSPACE_KEY = "LEADLEDGER_WORKSPACE_KEY"
 KEY_FILE = "LEADLEDGER_KEY_FILE"
 PHONE_REGION = "LEADLEDGER_PHONE_REGION"
+METRICS_PORT = "LEADLEDGER_METRICS_PORT"
+METRICS_HOST = "LEADLEDGER_METRICS_HOST"
 
 DEFAULT_PHONE_REGION = "VN"
+DEFAULT_METRICS_HOST = "127.0.0.1"
 KEY_BYTES = 32
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _SQLITE = "sqlite:///"
@@ -46,6 +49,8 @@ class Settings:
     workspace_key: bytes = field(repr=False)
     key_file: Path | None = None  # None: no file, the keys are from the environment
     phone_region: str = DEFAULT_PHONE_REGION  # where a phone number without + is read
+    metrics_port: int | None = None  # None: a process that runs long shows no metrics
+    metrics_host: str = DEFAULT_METRICS_HOST  # the address where it listens
 
     @classmethod
     def load(cls, environ: Mapping[str, str], database: str | None = None) -> Self:
@@ -71,6 +76,8 @@ class Settings:
             workspace_key=keys["workspace_key"],
             key_file=file,
             phone_region=_region(environ),
+            metrics_port=_port(environ),
+            metrics_host=environ.get(METRICS_HOST) or DEFAULT_METRICS_HOST,
         )
 
 
@@ -216,3 +223,12 @@ def _region(environ: Mapping[str, str]) -> str:
     if not (len(region) == 2 and region.isascii() and region.isalpha() and region.isupper()):
         raise BadSetting(PHONE_REGION, f"is {region!r}", "write a country as VN or TH")
     return region
+
+
+def _port(environ: Mapping[str, str]) -> int | None:
+    port = environ.get(METRICS_PORT)
+    if not port:
+        return None
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 1 << 16):
+        raise BadSetting(METRICS_PORT, f"is {port!r}", "write a port as 9464, or leave it out")
+    return int(port)

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+import psycopg
+import pytest
+from psycopg import sql
+
 from engine.codec import encode
 from engine.history import Histories
 from engine.lifecycle import Recorded, record
@@ -13,6 +17,28 @@ from engine.touchpoint import NEVER_FOLDED, Arrival, Encoded, Identifier, Touchp
 
 WORKSPACE_KEY = WorkspaceKey(bytes(range(32)))
 NOW = 1_772_409_600_000_000  # 2026-03-02T00:00:00Z
+
+
+def seeds_over_each(sqlite: int, postgresql: int) -> Any:
+    """Runs a test that asks for `facts_url` with so many seeds over each kind of database."""
+    cases: list[Any] = [("sqlite", seed) for seed in range(sqlite)]
+    cases += [
+        pytest.param("postgresql", seed, marks=pytest.mark.services) for seed in range(postgresql)
+    ]
+    return pytest.mark.parametrize(("facts_url", "seed"), cases, indirect=["facts_url"])
+
+
+def empty_tables(url: str, schema: str = "facts") -> None:
+    """Delete every row of a PostgreSQL schema, but for its version; numbers begin at 1 again."""
+    tables = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename <> %s"
+    others = "DROP TABLE IF EXISTS facts.notification_tracking"  # the library's
+    sequences = "SELECT setval(%s || '.' || sequencename, 1, false) FROM pg_sequences"
+    with psycopg.connect(url) as connection:
+        connection.execute("SET session_replication_role = replica")  # in any order
+        connection.execute(others)
+        for (name,) in connection.execute(tables, (schema, "alembic_version")).fetchall():
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, name)))
+        connection.execute(f"{sequences} WHERE schemaname = %s", (schema, schema))
 
 
 class Clock:

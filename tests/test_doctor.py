@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from click.testing import CliRunner
 
-from engine import doctor
+from engine import doctor, doctor_files
 from engine.cli.main import cli
 from engine.errors import OtherKey
 from engine.privacy import IdentifierKey, WorkspaceKey
@@ -204,7 +204,7 @@ def test_a_program_in_pieces_is_found(workspace, monkeypatch):
 def test_the_time_zones_the_old_sqlite_and_the_compiled_code_are_looked_at(workspace, monkeypatch):
     monkeypatch.setattr(doctor, "ZONES", ("Asia/Nowhere",))
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 0))
-    monkeypatch.setattr(doctor, "_may", lambda path: workspace.folder in (path, *path.parents))
+    monkeypatch.setattr(doctor_files, "may", lambda path: workspace.folder in (path, *path.parents))
     assert wrong(workspace.examine()) == {"zones", "sqlite", "compiled"}
 
 

@@ -231,13 +231,35 @@ def test_a_published_id_that_the_setting_names_is_looked_up(workspace):
 # old version
 
 
-@pytest.mark.parametrize(("version", "age"), [(0, "an older"), (99, "a newer")])
-def test_a_database_of_another_version_is_found(workspace, version, age):
-    workspace.change(f"PRAGMA user_version = {version}")
+@pytest.mark.parametrize(
+    ("version", "age", "way_out"),
+    [
+        ("0000", "an older", "run leadledger migrate, with the same --db"),
+        ("0999", "a newer", "install that version"),
+    ],
+)
+def test_a_database_of_another_version_is_found(workspace, version, age, way_out):
+    workspace.change(f"UPDATE alembic_version SET version_num = '{version}'")
     found = workspace.examine()
     assert wrong(found) == {"database"}
     assert f"was written by {age} version" in found["database"]["what"]
-    assert "that version" in found["database"]["fix"]
+    assert found["database"]["fix"] == way_out
+
+
+def test_a_database_from_before_versions_were_kept_is_found_and_migrated(workspace):
+    workspace.change("DROP TABLE alembic_version", "PRAGMA user_version = 1")
+    found = workspace.examine()
+    assert wrong(found) == {"database"}
+    assert found["database"]["fix"] == "run leadledger migrate, with the same --db"
+    assert workspace.run("migrate").exit_code == 0
+    assert not wrong(workspace.examine())
+
+
+def test_events_that_are_gone_from_recorded_positions_are_found(workspace):
+    workspace.change("DELETE FROM stored_events WHERE rowid = 2")
+    found = workspace.examine()
+    assert wrong(found) == {"positions", "conservation"}
+    assert "at the positions 2, and are not there" in found["positions"]["what"]
 
 
 def test_read_models_of_another_version_may_go(workspace):

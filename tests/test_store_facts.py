@@ -3,21 +3,14 @@
 from random import Random
 
 import numpy as np
-import pytest
 
 from engine.history import BOOLEAN, DOUBLE, LONG, STRING
 from engine.identity import originator_of
 from engine.store.facts import Facts
 from engine.touchpoint import Actor, Campaign, Money
-from tests.storing import NOW, Clock, Ledger, retraction, store, told, touch, who
+from tests.storing import NOW, Ledger, retraction, seeds_over_each, store, told, touch, who
 
 SOURCES = ("web", "é", "z", "\U0001f600")  # the last two sort one way as UTF-16, another as UTF-8
-
-
-@pytest.fixture
-def facts(tmp_path):
-    with Facts.open(tmp_path / "facts.db", clock=Clock()) as opened:
-        yield opened
 
 
 def random_touchpoint(random: Random):
@@ -33,7 +26,7 @@ def random_touchpoint(random: Random):
     return touch(event_id, *leads, source=source, occurred_at=at, sequence=sequence)
 
 
-@pytest.mark.parametrize("seed", range(25))
+@seeds_over_each(sqlite=25, postgresql=6)
 def test_histories_are_what_a_plain_list_of_deliveries_says_at_every_position(seed, facts):
     random, ledger = Random(seed), Ledger()
     while len(ledger.kept) < 40:
@@ -148,18 +141,17 @@ def test_a_lead_is_found_by_id_and_by_any_identifier_that_names_its_stream(facts
     assert facts.find_lead_by("email", "f" * 64) is None
 
 
-def test_what_is_known_at_an_instant_is_what_was_recorded_by_then(tmp_path):
-    clock = Clock(100)
-    with Facts.open(tmp_path / "facts.db", clock=clock) as facts:
-        store(facts, touch("1"))
-        clock.now = 50  # a clock that is set back does not turn time back
-        store(facts, touch("2"))
-        clock.now = 200
-        store(facts, touch("3"), touch("4"))
-        upto = [facts.recorded_upto(instant) for instant in (99, 100, 199, 200, 10**15)]
-        assert upto == [0, 2, 2, 4, 4]
-        (lead,) = facts.all_leads().tolist()
-        rows = facts.touchpoints_of(lead)
+def test_what_is_known_at_an_instant_is_what_was_recorded_by_then(facts, clock):
+    clock.now = 100
+    store(facts, touch("1"))
+    clock.now = 50  # a clock that is set back does not turn time back
+    store(facts, touch("2"))
+    clock.now = 200
+    store(facts, touch("3"), touch("4"))
+    upto = [facts.recorded_upto(instant) for instant in (99, 100, 199, 200, 10**15)]
+    assert upto == [0, 2, 2, 4, 4]
+    (lead,) = facts.all_leads().tolist()
+    rows = facts.touchpoints_of(lead)
     assert [(row.position, row.recorded_at) for row in rows] == [
         (1, 100), (2, 100), (3, 200), (4, 200),
     ]  # fmt: skip
@@ -175,11 +167,11 @@ def test_the_listing_of_a_lead_has_void_touchpoints_and_says_what_voids_them(fac
     ]  # fmt: skip
 
 
-def test_a_snapshot_stands_still_while_others_record(facts):
+def test_a_snapshot_stands_still_while_others_record(facts, facts_url):
     store(facts, touch("1"))
     with facts.snapshot():
         assert facts.head() == 1
-        with Facts.open(facts.path) as other:
+        with Facts.open(facts_url) as other:
             store(other, touch("2"))
         assert facts.head() == 1
         assert [len(rows) for rows in told(facts.histories()).values()] == [1]

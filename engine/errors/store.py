@@ -32,7 +32,7 @@ class UnknownStore(StoreError):
     def __init__(self, kind: str) -> None:
         super().__init__(
             f"no store for a database URL that begins with {kind!r}; "
-            "use sqlite:///FOLDER/FILE.db or the path of a file"
+            "use sqlite:///FOLDER/FILE.db, the path of a file, or postgresql://USER@HOST/DATABASE"
         )
 
 
@@ -58,22 +58,40 @@ class NotADemo(StoreError):
         )
 
 
+class FileInTheWay(StoreError):
+    """Where a file is to be made there is one."""
+
+    code = "file_in_the_way"
+    exit_code = 2
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path} is there already; name another file, or move that one away")
+
+
+class NoFileToCopy(StoreError):
+    """A database on a server is to be copied as if it were a file."""
+
+    code = "no_file_to_copy"
+    exit_code = 2
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database is no file of this machine; "
+            "copy it with pg_dump, as docs/operations.md shows, or name a file by --db"
+        )
+
+
 class StoreVersion(StoreError):
     """A database was written by another version of this program."""
 
     code = "store_version"
 
-    def __init__(self, path: object, found: int, known: int) -> None:
-        age, fix = (
-            ("a newer", "install that version")
-            if found > known
-            else (
-                "an older",
-                "read it with that version, and import its touchpoints into a new one",
-            )
-        )
+    def __init__(self, path: object, found: int | str, known: int | str) -> None:
+        newer = str(found).zfill(32) > str(known).zfill(32)
+        age = "a newer" if newer else "an older"
+        fix = "install that version" if newer else "run leadledger migrate, with the same --db"
         super().__init__(
-            f"{path} has format {found}, this program reads {known}: "
+            f"{path} has tables of version {found}, this program's are of {known}: "
             f"it was written by {age} version; {fix}"
         )
 
@@ -95,22 +113,50 @@ class StoreReadOnly(StoreError):
 
     code = "store_read_only"
 
-    def __init__(self, path: object) -> None:
+    def __init__(
+        self,
+        path: object,
+        fix: str = "let this user write it and the folder that it is in, "
+        "or name another file by --db",
+    ) -> None:
+        super().__init__(f"no right to write {path}; {fix}")
+
+
+class StoreAway(StoreError):
+    """A database cannot be used for now; what was asked of it did not happen. Try again."""
+
+    code = "store_away"
+
+    def __init__(self, name: object, why: str) -> None:
         super().__init__(
-            f"no right to write {path} and the folder that it is in; "
-            "give this user both, or name another file by --db"
+            f"{name} cannot be used for now ({why}); "
+            "nothing of this was stored: try again once it is back"
         )
 
 
-class StoreLocked(StoreError):
+class StoreInDoubt(StoreAway):
+    """A transaction ended unheard, and the database cannot say any more how."""
+
+    code = "store_in_doubt"
+
+    def __init__(self, name: object, why: str) -> None:
+        EngineError.__init__(
+            self,
+            f"{name} was lost while a transaction ended ({why}), and cannot tell "
+            "whether it took place; try again from what is stored, where nothing counts twice",
+        )
+
+
+class StoreLocked(StoreAway):
     """Another process has been writing for too long."""
 
     code = "store_locked"
 
     def __init__(self, path: object, seconds: float) -> None:
-        super().__init__(
+        EngineError.__init__(
+            self,
             f"another process has kept {path} locked for {seconds:g} s; "
-            "wait until it is done, or end it, and try again"
+            "wait until it is done, or end it, and try again",
         )
 
 
@@ -146,6 +192,19 @@ class ReadModelsDamaged(StoreError):
         super().__init__(
             f"{path} is damaged or no file of read models; nothing is lost, "
             "since all of it is derived: run leadledger rebuild"
+        )
+
+
+class RunnerOvertaken(StoreAway):
+    """Two processes derived the same rows at once; what the slower one derived was undone."""
+
+    code = "runner_overtaken"
+
+    def __init__(self, generation: int) -> None:
+        EngineError.__init__(
+            self,
+            f"another process derived rows of generation {generation} of the read models "
+            "meanwhile; nothing of this was stored: try again",
         )
 
 

@@ -17,6 +17,7 @@ NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
 _RELATIONS = {"identity_linked": 1, "identity_unlinked": 2}
 _EVIDENCE = ("position", "kind", "digest", "relation", "stream", "void")
+_STREAM_COLUMNS = ("number", "originator", "kind", "digest", "folded_from")
 _STREAMS = """
 SELECT originator, number, folded_from,
     (SELECT max(originator_version) FROM stored_events WHERE originator_id = originator)
@@ -177,7 +178,7 @@ def _write_streams(connection: Connection, opened: Iterable[OpenStream]) -> None
             new.append(row)
         elif stream.begun:
             begun.append((stream.folded_from, stream.number))
-    connection.executemany("INSERT INTO streams VALUES (?, ?, ?, ?, ?)", new)
+    connection.add_rows("streams", _STREAM_COLUMNS, new)
     connection.executemany("UPDATE streams SET folded_from = ? WHERE number = ?", begun)
 
 

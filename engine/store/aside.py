@@ -94,6 +94,17 @@ def batch(connection: Connection, after: int, upto: int) -> list[Aside]:
     return items
 
 
+def following(
+    connection: Connection, origin: str, partition: int, after: int, most: int
+) -> list[Aside]:
+    """The first items of a partition whose numbers come after one, whatever became of them."""
+    statement = (
+        f"SELECT {_ITEM} FROM aside WHERE number > ? AND origin = ? AND partition = ? "
+        "ORDER BY number LIMIT ?"
+    )
+    return list(_items(connection, statement, (after, origin, partition, most)))
+
+
 def waits(connection: Connection, number: int) -> bool:
     """Whether nothing became of an item yet."""
     statement = "SELECT EXISTS (SELECT 1 FROM aside WHERE number = ? AND outcome IS NULL)"

@@ -36,6 +36,11 @@ class Cursor(Protocol):
 class Connection(Protocol):
     """A connection in a transaction."""
 
+    @property
+    def dialect(self) -> str:
+        """Whose words a statement that makes tables must be in: "sqlite" or "postgresql"."""
+        ...
+
     def execute(self, sql: str, parameters: Any = ..., /) -> Cursor:
         """Run one statement."""
         ...
@@ -46,6 +51,10 @@ class Connection(Protocol):
 
     def add_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert many rows in the quickest way; blobs are quicker as bytearray than as bytes."""
+        ...
+
+    def take_time(self) -> None:
+        """Let what follows in a transaction that writes take as long as it does."""
         ...
 
 

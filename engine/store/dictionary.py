@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from engine.store.bulk import listed
-from engine.store.connection import Connection
-from engine.store.sqlite import Database
+from engine.store.connection import Connection, Database
 
 _KEPT = 1 << 18  # strings in memory
 

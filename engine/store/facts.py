@@ -1,4 +1,4 @@
-"""The facts: everything that was recorded, in one file, and the one door to it."""
+"""The facts: everything that was recorded, in one database, and the one door to it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +14,11 @@ from engine.history import Histories
 from engine.identity import originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.settings import database_path
-from engine.store import aside, ledger, reading, rulebook
+from engine.store import aside, ledger, reading, rulebook, sqlite
 from engine.store.aside import Aside
-from engine.store.connection import Connection
+from engine.store.connection import Connection, Database
 from engine.store.dictionary import Dictionary, StoredStrings
+from engine.store.gaps import Gaps, Reach
 from engine.store.ids import Ids
 from engine.store.keys import StoredKeys, check_marks
 from engine.store.ledger import Access, Intake
@@ -25,7 +26,6 @@ from engine.store.reading import StoredTouchpoint
 from engine.store.recorder import last_position
 from engine.store.rulebook import Publication, WrittenRules
 from engine.store.schema import FACTS
-from engine.store.sqlite import Database
 from engine.touchpoint import Identifier
 
 Clock = Callable[[], int]  # microseconds, UTC
@@ -48,20 +48,21 @@ class Facts:
         self.dictionary = Dictionary()
         self.ids = Ids()
         self.strings = StoredStrings(database)
+        self._gaps = Gaps(database)
 
     @classmethod
     def open(cls, url: str | Path, *, create: bool = True, clock: Clock = system_clock) -> Self:
-        """Open the database at a URL (sqlite:///FILE) or path.
+        """Open the database at a URL (sqlite:///FILE, postgresql://HOST/DATABASE) or path.
 
         Raises:
             UnknownStore: The URL is of another kind.
             StoreMissing: There is none, and `create` is false.
-            NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreLocked: See there.
+            NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreAway: See there.
         """
-        return cls(Database(file_of(url), FACTS, create=create), clock)
+        return cls(_database(str(url), create=create), clock)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close every connection."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -71,13 +72,19 @@ class Facts:
         self.close()
 
     @property
+    def name(self) -> str:
+        """What the database is called in messages; no secret is in it."""
+        return self._database.name
+
+    @property
     def path(self) -> Path:
-        """Where the facts lie."""
+        """The file that the facts lie in, where they lie in one."""
+        assert isinstance(self._database, sqlite.Database), "a server, and no file"
         return self._database.path
 
     @property
     def models_path(self) -> Path:
-        """Where their read models lie."""
+        """The file of their read models."""
         return models_beside(self.path)
 
     @contextmanager
@@ -102,6 +109,15 @@ class Facts:
         """The position of the newest event; 0 where there is none."""
         with self.snapshot() as connection:
             return last_position(connection)
+
+    def reach(self, after: int, most: int | None = None) -> Reach:
+        """How far events are complete after a position, at most so many of them; no snapshot."""
+        return self._gaps.reach(after, most)
+
+    def recordings(self, after: int, upto: int) -> list[tuple[int, int]]:
+        """When positions in (after, upto] were recorded, and how many at once."""
+        with self.snapshot() as connection:
+            return ledger.recordings(connection, after, upto)
 
     def recorded_upto(self, instant: int) -> int:
         """The last position recorded at or before an instant; 0 where there is none."""
@@ -229,6 +245,25 @@ class Facts:
         """Who looked at personal data, when and why."""
         with self.snapshot() as connection:
             return ledger.accesses(connection)
+
+
+def _database(url: str, *, create: bool) -> Database:
+    if is_server(url):
+        from engine.store.postgres import PostgresDatabase  # its driver takes a while to load
+
+        return PostgresDatabase(url, create=create)
+    return sqlite.Database(file_of(url), FACTS, create=create)
+
+
+def is_server(url: str) -> bool:
+    """Whether a database URL names a PostgreSQL server."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and scheme.partition("+")[0] in ("postgresql", "postgres")
+
+
+def models_of(url: str | Path) -> str | Path:
+    """Where the read models of a database are, as `Models.open` takes it."""
+    return str(url) if is_server(str(url)) else models_beside(file_of(url))
 
 
 def models_beside(path: Path) -> Path:

@@ -17,6 +17,7 @@ from engine.errors import (
     StoreReadOnly,
     StoreVersion,
 )
+from engine.store.revision import NONE, SELECT, check_revision
 
 _NO_ROOM_BYTES = 1 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -48,8 +49,10 @@ def files_told_clearly(path: Path) -> Iterator[None]:
         raise StoreIO(path, error.strerror or "unknown") from error
 
 
-def check_format(connection: sqlite3.Connection, path: Path, identity: int, version: int) -> None:
-    """Make sure that a file is a database of this kind and version.
+def check_format(
+    connection: sqlite3.Connection, path: Path, identity: int, version: int | str | None
+) -> None:
+    """Make sure that a file is a database of this kind, and of a version if one is asked for.
 
     Raises:
         NotAStore: It has another application's id, or none.
@@ -59,9 +62,21 @@ def check_format(connection: sqlite3.Connection, path: Path, identity: int, vers
     if found != identity:
         empty = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         raise NotAStore(path, "an empty database" if empty else "a database of another program")
-    written = connection.execute("PRAGMA user_version").fetchone()[0]
-    if written != version:
-        raise StoreVersion(path, written, version)
+    if isinstance(version, str):
+        check_revision(revision_of(connection), path)
+    elif version is not None:
+        written = connection.execute("PRAGMA user_version").fetchone()[0]
+        if written != version:
+            raise StoreVersion(path, written, version)
+
+
+def revision_of(connection: sqlite3.Connection) -> str:
+    """Which revision the tables of a file have."""
+    there = "SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'"
+    if not connection.execute(there).fetchone()[0]:
+        return NONE
+    row = connection.execute(SELECT).fetchone()
+    return row[0] if row else NONE
 
 
 def _clear(error: sqlite3.Error, path: Path) -> StoreError | None:

@@ -39,8 +39,7 @@ class Ids:
         return found
 
     def add(self, connection: Connection, new: Sequence[tuple[Key, Recorded]]) -> None:
-        """Keep ids that `find` did not find."""
-        self._catch_up(connection)
+        """Keep ids that `find` did not find in this transaction."""
         rows = [(position, *key, bytearray(content)) for key, (content, position) in new]
         connection.add_rows("recent_ids", ("position", "source", "event_id", "content"), rows)
         self._recent.update(new)
@@ -58,6 +57,7 @@ class Ids:
             self._seen = position
 
     def _settle(self, connection: Connection) -> None:
+        connection.take_time()
         connection.execute(
             "INSERT INTO ids SELECT source, event_id, content, position "
             "FROM recent_ids ORDER BY source, event_id"

@@ -1,7 +1,8 @@
 """What is kept about recording itself: when, from where, how much, how far, and who looked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from engine.store.connection import Connection
@@ -34,6 +35,17 @@ def stamp(connection: Connection, first: int, last: int, now: int) -> int:
     return at
 
 
+def recordings(connection: Connection, after: int, upto: int) -> list[tuple[int, int]]:
+    """When the recordings that end in (after, upto] took place, each with its size."""
+    rows = connection.execute(
+        "SELECT recorded_at, last - first + 1 FROM recordings "
+        "WHERE first >= (SELECT coalesce(max(first), 0) FROM recordings WHERE first <= :after) "
+        "AND first <= :upto AND last > :after AND last <= :upto",
+        {"after": after, "upto": upto},
+    )
+    return list(rows)
+
+
 def recorded_upto(connection: Connection, instant: int) -> int:
     """The last position recorded at or before an instant; 0 where there is none."""
     row = connection.execute(
@@ -48,9 +60,11 @@ def add_intake(connection: Connection, origin: str, more: Intake) -> None:
     """Add to what came from an origin."""
     connection.execute(
         "INSERT INTO intake VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
-        "received = received + excluded.received, recorded = recorded + excluded.recorded, "
-        "duplicates = duplicates + excluded.duplicates, "
-        "set_aside = set_aside + excluded.set_aside, dropped = dropped + excluded.dropped",
+        "received = intake.received + excluded.received, "
+        "recorded = intake.recorded + excluded.recorded, "
+        "duplicates = intake.duplicates + excluded.duplicates, "
+        "set_aside = intake.set_aside + excluded.set_aside, "
+        "dropped = intake.dropped + excluded.dropped",
         (origin, more.received, more.recorded, more.duplicates, more.set_aside, more.dropped),
     )
 
@@ -59,6 +73,27 @@ def intake(connection: Connection) -> Mapping[str, Intake]:
     """What came, by origin."""
     rows = connection.execute("SELECT * FROM intake ORDER BY origin")
     return {origin: Intake(*counts) for origin, *counts in rows}
+
+
+def keep_headers(
+    connection: Connection, first: int, headers: Sequence[Sequence[tuple[str, bytes]]]
+) -> None:
+    """Keep what messages said beside their touchpoints, whose positions begin at `first`."""
+    rows = [
+        (position, bytearray(msgspec.msgpack.encode(some)))
+        for position, some in enumerate(headers, first)
+        if some
+    ]
+    if rows:
+        connection.add_rows("message_headers", ("position", "headers"), rows)
+
+
+def headers_at(connection: Connection, position: int) -> list[tuple[str, bytes]]:
+    """What a message said beside the touchpoint at a position; nothing where none came so."""
+    row = connection.execute(
+        "SELECT headers FROM message_headers WHERE position = ?", (position,)
+    ).fetchone()
+    return msgspec.msgpack.decode(row[0], type=list[tuple[str, bytes]]) if row else []
 
 
 def import_state(connection: Connection, key: str) -> str | None:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from eventsourcing.domain import DomainEventProtocol
-from eventsourcing.persistence import Mapper, StoredEvent
+from eventsourcing.persistence import InfrastructureFactory, Mapper, StoredEvent, Transcoder
 
 from engine.aggregates.lead import TouchpointRecorded
 from engine.aggregates.rule_book import RulesPublished
@@ -43,3 +43,17 @@ class LeadMapper(Mapper[UUID]):
         originator = stored_event.originator_id
         identity = originator if isinstance(originator, UUID) else UUID(originator)
         return event(identity, stored_event.originator_version, stored_event.state)
+
+
+class MakesLeadMapper(InfrastructureFactory[Any]):
+    """What the factories of all databases share."""
+
+    def mapper(
+        self,
+        transcoder: Transcoder | None = None,
+        mapper_class: type[Mapper[Any]] | None = None,
+    ) -> Mapper[Any]:
+        """Our mapper, unless the environment names another."""
+        if mapper_class is None and not self.env.get(self.MAPPER_TOPIC):
+            mapper_class = LeadMapper
+        return super().mapper(transcoder, mapper_class)

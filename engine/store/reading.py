@@ -15,6 +15,8 @@ from engine.store.recorder import last_position
 
 Numbers = NDArray[np.int64]
 
+_ID_DIGITS = 32
+
 _TOUCHPOINTS = "SELECT stream, position, packed FROM touchpoints "
 _CHOSEN = "stream IN (SELECT value FROM json_each(:streams)) AND "
 _NOW = "void IS NULL "
@@ -70,9 +72,9 @@ def find_lead(connection: Connection, lead_id: str) -> int | None:
 def leads_beginning(connection: Connection, text: str) -> Numbers:
     """The numbers of the leads whose ids begin with some hex digits, ascending."""
     rows = connection.execute(
-        "SELECT number FROM streams WHERE originator >= ?1 AND originator < ?1 || 'g' "
+        "SELECT number FROM streams WHERE originator >= ? AND originator <= ? "
         "AND folded_from IS NOT NULL",
-        (text,),
+        (text.ljust(_ID_DIGITS, "0"), text.ljust(_ID_DIGITS, "f")),
     )
     return np.unique(leads_of(_numbers(rows)))
 

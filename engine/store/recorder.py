@@ -71,7 +71,7 @@ class BulkApplicationRecorder(SQLiteApplicationRecorder):
     ) -> Sequence[int]:
         connection: Any = c.sqlite_cursor.connection
         first = last_position(connection) + 1
-        insert_rows(connection, list(map(_row, count(first), stored_events)))
+        insert_rows(connection, list(map(row_of, count(first), stored_events)))
         return list(range(first, first + len(stored_events)))
 
 
@@ -83,7 +83,8 @@ class AggregateRecorder(SQLiteAggregateRecorder):
     """The stock recorder of single streams; it inserts in bulk already."""
 
 
-def _row(position: int, event: persistence.StoredEvent) -> Row:
+def row_of(position: int, event: persistence.StoredEvent) -> Row:
+    """An event of the library as a row, at a position."""
     originator = event.originator_id
     text = originator.hex if isinstance(originator, UUID) else originator
     return position, text, event.originator_version, event.topic, event.state

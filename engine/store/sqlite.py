@@ -14,9 +14,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from engine.store.faults import check_format, files_told_clearly, told_clearly
 LOCK_TIMEOUT_S = 30.0
 CHECKPOINT_PAGES = 1 << 15  # of the write-ahead log
 FIRST_CHECKPOINT = 16  # transactions
+INSERT_CELLS = 3_000  # in one statement; SQLite takes 32,766
 _LOCK_POLL_S = 0.002
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
@@ -39,10 +41,20 @@ _PRAGMAS = (
 class SqliteConnection(sqlite3.Connection):
     """SQLite's connection, and what it lacks of `engine.store.connection.Connection`."""
 
+    dialect = "sqlite"
+
     def add_rows(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many rows."""
-        marks = ", ".join("?" * len(columns))
-        self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        """Insert many rows with each statement: two thirds of the time of a statement a row."""
+        begin = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+        row, size = f"({', '.join('?' * len(columns))})", INSERT_CELLS // len(columns)
+        whole = len(rows) // size * size
+        parts = ([*chain.from_iterable(rows[at : at + size])] for at in range(0, whole, size))
+        self.executemany(begin + ", ".join([row] * size), parts)
+        if rest := rows[whole:]:
+            self.execute(begin + ", ".join([row] * len(rest)), [*chain.from_iterable(rest)])
+
+    def take_time(self) -> None:
+        """Nobody sets a time here."""
 
 
 class _Reader:
@@ -58,8 +70,8 @@ class Format:
     """What a file must say of itself, and the statements that make a new one."""
 
     application_id: int
-    version: int
-    statements: Sequence[str]
+    version: int | str | None  # `user_version`, or the revision of its tables; None: any will do
+    statements: Callable[[], Sequence[str]]
 
 
 class Database:
@@ -164,10 +176,11 @@ class Database:
         with self.transaction() as connection:
             if self._has_tables():  # another process was quicker
                 return
-            for statement in self._form.statements:
+            for statement in self._form.statements():
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {self._form.application_id}")
-            connection.execute(f"PRAGMA user_version = {self._form.version}")
+            if isinstance(self._form.version, int):
+                connection.execute(f"PRAGMA user_version = {self._form.version}")
 
     def _has_tables(self) -> bool:
         with told_clearly(self.path):
