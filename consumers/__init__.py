@@ -1,0 +1,1 @@
+"""Reading touchpoints from Apache Kafka, each with an effect exactly once."""

@@ -1,0 +1,34 @@
+"""`python -m consumers`: a consumer whose settings are all in the environment."""
+
+import os
+import sys
+
+from consumers.run import Wiring, run, stopped_by_signals, tell
+from consumers.settings import ConsumerSettings
+from engine import metrics
+from engine.errors import EngineError
+from engine.kafka.settings import KafkaSettings
+from engine.settings import Settings
+
+
+def main() -> int:
+    """Consume until stopped; the exit code."""
+    tell()
+    try:
+        wiring = Wiring(
+            Settings.load(os.environ),
+            KafkaSettings.load(os.environ),
+            ConsumerSettings.load(os.environ),
+        )
+        if wiring.engine.metrics_port is not None:
+            metrics.serve(wiring.engine.metrics_port, wiring.engine.metrics_host)
+        with stopped_by_signals() as stop:
+            run(wiring, stop)
+    except EngineError as error:
+        print(f"leadledger: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
