@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Boolean, Integer, String, Table
+from sqlalchemy import BigInteger, Boolean, Integer, String, Table, Text
 
 from engine.history import NEVER, Histories, Strings
 
 NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # of a lead; SQLite's own row number
+TEXT = String().with_variant(Text(collation="C"), "postgresql")  # ordered by its bytes
 _DTYPES = {String: pl.String, Integer: pl.Int64, BigInteger: pl.Int64, Boolean: pl.Boolean}
 
 

@@ -1,56 +1,71 @@
-"""The file of the read models: numbered generations of the same tables, one of them live.
+"""The tables of the read models: numbered generations of the same tables, one of them live.
 
 A generation belongs to one rule set and stands at one instant and one position.
-It is filled beside the live one, takes its place in one transaction, and the
-other's tables are dropped. Nothing here is a fact: the file can be deleted.
+It is filled beside the live one and takes its place in one transaction; then the
+other's tables are dropped. Nothing here is a fact: all of it can be deleted.
 """
 
 import dataclasses
-import fcntl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
-from sqlite3 import Connection
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, insert, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 from sqlalchemy.sql import quoted_name
 
-from engine.errors import NotAStore, ReadModelsDamaged, StoreCorrupt, StoreVersion
-from engine.projections.columns import schema
+from engine.errors import (
+    NotAStore,
+    ReadModelsDamaged,
+    RunnerOvertaken,
+    StoreCorrupt,
+    StoreVersion,
+)
+from engine.projections.columns import TEXT, schema
 from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
+from engine.projections.turns import DERIVING, FOLLOWING, FileTurns, Turns
 from engine.store.bulk import listed
-from engine.store.faults import files_told_clearly
-from engine.store.sqlite import Database, Format
+from engine.store.connection import Connection, Database
+from engine.store.sqlite import Database as SqliteDatabase
+from engine.store.sqlite import Format
 
 DERIVED_BY = 1  # raised whenever fold or projections come to give other rows: old ones are refilled
-LIVE, BUILDING = "live", "building"
+LIVE, BUILDING, OLD = "live", "building", "old"
+SWEEP_TIMEOUT_S = 2  # for so long at most new readers wait for old ones
 READ_ROWS = 10_000  # held as Python objects at once
-INSERT_CELLS = 3_000  # in one statement; SQLite takes 32,766
+SCHEMA = "models"  # where they lie in PostgreSQL, beside the facts
 
 generations = Table(
     "generations",
     MetaData(),
-    Column("number", Integer, primary_key=True),
-    Column("state", String, nullable=False, comment="live or building"),
-    Column("rules_id", String, nullable=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", TEXT, nullable=False, comment="live, building or old"),
+    Column("rules_id", TEXT, nullable=False),
     Column("derived_by", Integer, nullable=False, comment="which version of the program's rows"),
     Column("settled_to", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("checkpoint", BigInteger, nullable=False, comment="position"),
-    Column("anchor", String, nullable=False, comment="digest of the event at the checkpoint"),
+    Column("anchor", TEXT, nullable=False, comment="digest of the event at the checkpoint"),
 )
-_DIALECT = sqlite.dialect(paramstyle="qmark")
-FORMAT = Format(
-    application_id=0x4C65_5264,
-    version=1,
-    statements=(str(CreateTable(generations).compile(dialect=_DIALECT)),),
-)
+_DIALECTS: Mapping[str, Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call]
+}
+
+
+def statements(dialect: str) -> Sequence[str]:
+    """What makes a new database of read models, in the words of "sqlite" or "postgresql"."""
+    return (str(CreateTable(generations).compile(dialect=_DIALECTS[dialect])),)
+
+
+FORMAT = Format(application_id=0x4C65_5264, version=1, statements=partial(statements, "sqlite"))
 
 
 class Stand(NamedTuple):
@@ -79,43 +94,60 @@ class Generation:
 
 
 class Models:
-    """The read models on disk."""
+    """The read models where they are stored."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, turns: Turns) -> None:
         self._database = database
+        self._turns = turns
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the file of the read models; make it where there is none.
+    def open(cls, where: str | Path) -> Self:
+        """Open read models, and make them where there are none.
+
+        Args:
+            where: What `models_of` says of the facts: their file, or a PostgreSQL URL.
 
         Raises:
-            ReadModelsDamaged: The file is damaged, or something else.
-            StoreReadOnly, StoreFull, StoreLocked: See there.
+            ReadModelsDamaged: They are damaged, or something else.
+            StoreReadOnly, StoreFull, StoreLocked, StoreAway: See there.
         """
         try:
-            return cls(Database(path, FORMAT, create=True))
+            if isinstance(where, Path):
+                return cls(SqliteDatabase(where, FORMAT, create=True), FileTurns(where))
+            return cls(*_on_server(where))
         except (StoreCorrupt, NotAStore, StoreVersion) as error:
-            raise ReadModelsDamaged(path) from error
+            raise ReadModelsDamaged(where if isinstance(where, Path) else SCHEMA) from error
 
     @staticmethod
-    def discard(path: Path) -> None:
-        """Delete the file and what lies beside it; the next `open` begins anew."""
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
+    def discard(where: str | Path) -> None:
+        """Delete them, whatever state they are in; the next `open` begins anew."""
+        if isinstance(where, Path):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{where}{suffix}").unlink(missing_ok=True)
+        else:
+            _drop_schema(where)
 
     def close(self) -> None:
         """Close every connection."""
+        self._turns.close()
         self._database.close()
 
     @contextmanager
     def sole_runner(self) -> Iterator[None]:
         """Wait until no other process derives rows, and keep others from it meanwhile."""
-        path = Path(f"{self._database.path}.runner")
-        with files_told_clearly(path):
-            file = path.open("w")
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._turns.take(DERIVING, wait=True):
             yield
+
+    @contextmanager
+    def sole_follower(self) -> Iterator[Callable[[float], None] | None]:
+        """Be the one that keeps rows up to date; None where another process is.
+
+        Returns:
+            A function that rests for so many seconds, or until something may have been
+            recorded; it raises StoreAway where another may be the one by now.
+        """
+        with self._turns.take(FOLLOWING, wait=False) as taken:
+            yield self._turns.rest if taken else None
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -131,11 +163,29 @@ class Models:
 
     @contextmanager
     def _told_clearly(self) -> Iterator[None]:
-        """Say of a damaged file that nothing is lost with it."""
+        """Say of damaged tables that nothing is lost with them."""
         try:
             yield
         except StoreCorrupt as error:
-            raise ReadModelsDamaged(self._database.path) from error
+            raise ReadModelsDamaged(self._database.name) from error
+
+
+def _on_server(url: str) -> tuple[Database, Turns]:
+    """Both in a schema of a PostgreSQL database; its driver takes a while to load."""
+    from engine.projections.postgres_turns import PostgresTurns
+    from engine.store.postgres import Home, PostgresDatabase
+
+    home = Home(SCHEMA, generations.name, partial(statements, "postgresql"))
+    return PostgresDatabase(url, home, create=True), PostgresTurns(url, SCHEMA)
+
+
+def _drop_schema(url: str) -> None:
+    from engine.store.postgres import named
+    from engine.store.postgres_connection import connect
+    from engine.store.postgres_faults import told_clearly
+
+    with told_clearly(named(url)), closing(connect(url, SCHEMA)) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
 
 
 def live_generation(connection: Connection) -> Generation | None:
@@ -155,11 +205,23 @@ def begin(connection: Connection, rules_id: str, stand: Stand) -> Generation:
     generation = Generation(number, BUILDING, rules_id, DERIVED_BY, *stand)
     for projection in PROJECTIONS:
         table = _table(projection, number)
-        connection.execute(str(CreateTable(table).compile(dialect=_DIALECT)))
+        _make(connection, CreateTable(table))
         for index in table.indexes:
-            connection.execute(str(CreateIndex(index).compile(dialect=_DIALECT)))
+            _make(connection, CreateIndex(index))
     connection.execute(_sql(insert(generations)), dataclasses.astuple(generation))
     return generation
+
+
+def fill(connection: Connection, generation: Generation, tables: Tables) -> None:
+    """Insert rows of leads into a generation that is being built.
+
+    Raises:
+        RunnerOvertaken: Another process has cleared it away.
+    """
+    wanted = "SELECT count(*) FROM generations WHERE number = ? AND state = ?"
+    if not connection.execute(wanted, (generation.number, BUILDING)).fetchone()[0]:
+        raise RunnerOvertaken(generation.number)
+    add(connection, generation, tables)
 
 
 def add(connection: Connection, generation: Generation, tables: Tables) -> None:
@@ -168,7 +230,9 @@ def add(connection: Connection, generation: Generation, tables: Tables) -> None:
         rows = tables[projection.name]
         filled = [column for column in rows if column.null_count() < len(rows)]
         if filled:
-            _insert(connection, _table(projection, generation.number).name, pl.DataFrame(filled))
+            name = _table(projection, generation.number).name
+            filled_rows = pl.DataFrame(filled)
+            connection.add_rows(name, filled_rows.columns, filled_rows.rows())
 
 
 def replace(
@@ -185,23 +249,47 @@ def replace(
 
 
 def move_to(connection: Connection, generation: Generation, stand: Stand) -> Generation:
-    """Say what instant and position the rows of a generation now stand at."""
-    connection.execute(
-        "UPDATE generations SET settled_to = ?, checkpoint = ?, anchor = ? WHERE number = ?",
-        (*stand, generation.number),
+    """Say what instant and position the rows of a generation now stand at.
+
+    Raises:
+        RunnerOvertaken: Another process has moved it, or put another in its place.
+    """
+    moved = connection.execute(
+        "UPDATE generations SET settled_to = ?, checkpoint = ?, anchor = ? "
+        "WHERE number = ? AND state = ? AND settled_to = ? AND checkpoint = ?",
+        (*stand, generation.number, LIVE, generation.settled_to, generation.checkpoint),
     )
+    if moved.rowcount != 1:
+        raise RunnerOvertaken(generation.number)
     return dataclasses.replace(generation, **stand._asdict())
 
 
 def go_live(connection: Connection, generation: Generation) -> Generation:
-    """Make a generation the one that readers go through, and drop the others."""
-    for (number,) in connection.execute("SELECT number FROM generations").fetchall():
-        if number != generation.number:
-            _drop(connection, number)
-    connection.execute(
-        "UPDATE generations SET state = ? WHERE number = ?", (LIVE, generation.number)
-    )
+    """Make a generation the one that readers go through; the one before is old.
+
+    Raises:
+        RunnerOvertaken: Another process has cleared it away.
+    """
+    change = "UPDATE generations SET state = ? WHERE state = ?"
+    connection.execute(change, (OLD, LIVE))
+    begun = connection.execute(f"{change} AND number = ?", (LIVE, BUILDING, generation.number))
+    if begun.rowcount != 1:
+        raise RunnerOvertaken(generation.number)
     return dataclasses.replace(generation, state=LIVE)
+
+
+def sweep(connection: Connection) -> None:
+    """Drop what is old, in a transaction that does nothing else.
+
+    A reader that began before still reads it. SQLite keeps it for that reader; in
+    PostgreSQL the locks of readers are waited for, and who comes new waits until it is done.
+    """
+    if connection.dialect == "postgresql":
+        connection.execute(f"SET LOCAL lock_timeout = '{SWEEP_TIMEOUT_S}s'")
+        connection.execute("LOCK TABLE generations IN ACCESS EXCLUSIVE MODE")
+    old = connection.execute("SELECT number FROM generations WHERE state = ?", (OLD,)).fetchall()
+    for (number,) in old:
+        _drop(connection, number)
 
 
 def due_leads(connection: Connection, generation: Generation, upto: int) -> NDArray[np.int64]:
@@ -209,6 +297,13 @@ def due_leads(connection: Connection, generation: Generation, upto: int) -> NDAr
     name = _table(DUE, generation.number).name
     statement = f"SELECT lead FROM {name} WHERE at <= ? ORDER BY lead"
     return np.array([lead for (lead,) in connection.execute(statement, (upto,))], np.int64)
+
+
+def next_due(connection: Connection, generation: Generation) -> int | None:
+    """When time alone will change a lead next, in microseconds, UTC; None if it never will."""
+    name = _table(DUE, generation.number).name
+    at: int | None = connection.execute(f"SELECT min(at) FROM {name}").fetchone()[0]
+    return at
 
 
 def read(
@@ -221,37 +316,18 @@ def read(
     }
 
 
-def _insert(connection: Connection, name: str, rows: pl.DataFrame) -> None:
-    """Insert many rows with each statement: half the time of a statement a row.
-
-    Cells are laid row after row in one list, column by column, so that no row
-    is ever an object of its own.
-    """
-    cells: list[object] = [None] * (rows.width * rows.height)
-    for index, column in enumerate(rows):
-        cells[index :: rows.width] = column.to_list()
-    row = f"({', '.join('?' * rows.width)})"
-    begin = f"INSERT INTO {name} ({', '.join(rows.columns)}) VALUES "
-    size = INSERT_CELLS // rows.width * rows.width
-    whole = len(cells) // size * size
-    many = begin + ", ".join([row] * (size // rows.width))
-    connection.executemany(many, (cells[at : at + size] for at in range(0, whole, size)))
-    if rest := cells[whole:]:
-        connection.execute(begin + ", ".join([row] * (len(rest) // rows.width)), rest)
-
-
 def _frame(connection: Connection, projection: Projection, number: int) -> pl.DataFrame:
     table = _table(projection, number)
-    wanted = schema(projection.table)
-    stored = {name: pl.Int64 if dtype == pl.Boolean else dtype for name, dtype in wanted.items()}
+    columns = schema(projection.table)
     keys = ", ".join(column.name for column in table.primary_key)
     found = connection.execute(f"{_sql(select(table))} ORDER BY {keys}")
-    parts = [pl.DataFrame(schema=stored)]
+    parts = [pl.DataFrame(schema=columns)]
     while rows := found.fetchmany(READ_ROWS):
-        parts.append(pl.DataFrame(rows, schema=stored, orient="row"))
-    return pl.concat(parts).cast(wanted)
+        parts.append(pl.DataFrame(rows, schema=columns, orient="row"))
+    return pl.concat(parts)
 
 
+@lru_cache(maxsize=4 * len(PROJECTIONS))
 def _table(projection: Projection, number: int) -> Table:
     """A projection's table in one generation; the number is part of every name."""
     table = projection.table.to_metadata(MetaData(), name=f"{projection.name}_{number}")
@@ -262,11 +338,15 @@ def _table(projection: Projection, number: int) -> Table:
 
 def _drop(connection: Connection, number: int) -> None:
     for projection in PROJECTIONS:
-        drop = DropTable(_table(projection, number), if_exists=True)
-        connection.execute(str(drop.compile(dialect=_DIALECT)))
+        _make(connection, DropTable(_table(projection, number), if_exists=True))
     connection.execute("DELETE FROM generations WHERE number = ?", (number,))
+
+
+def _make(connection: Connection, change: Any) -> None:
+    """Make or drop a table, in the words of the database."""
+    connection.execute(str(change.compile(dialect=_DIALECTS[connection.dialect])))
 
 
 def _sql(statement: object) -> str:
     """What a statement of SQLAlchemy is in SQLite's words, with ? for every value."""
-    return str(statement.compile(dialect=_DIALECT))  # type: ignore[attr-defined]
+    return str(statement.compile(dialect=_DIALECTS["sqlite"]))  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from engine.projections.columns import NUMBER, rows_of
 table = Table(
     "due",
     MetaData(),
-    Column("lead", NUMBER, primary_key=True),
+    Column("lead", NUMBER, primary_key=True, autoincrement=False),
     Column("at", BigInteger, nullable=False, comment="microseconds, UTC"),
     Index("due_at", "at"),
 )

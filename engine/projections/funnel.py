@@ -3,20 +3,20 @@
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table
 
 from engine.folded import Folded
-from engine.projections.columns import NUMBER, counted, rows_of, schema
+from engine.projections.columns import NUMBER, TEXT, counted, rows_of, schema
 
 table = Table(
     "funnel",
     MetaData(),
     Column("lead", NUMBER, primary_key=True),
-    Column("funnel", String, primary_key=True),
+    Column("funnel", TEXT, primary_key=True),
     Column("attempt", Integer, primary_key=True, comment="from 1; more only where each counts"),
     Column("entered_at", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("depth", Integer, nullable=False, comment="steps reached; 0 where excluded"),
-    Column("reached_at", String, nullable=False, comment="JSON: instants of the steps reached"),
+    Column("reached_at", TEXT, nullable=False, comment="JSON: instants of the steps reached"),
     Column("excluded", Boolean, nullable=False),
     Column("open_until", BigInteger, comment="open before this instant; null: not open at all"),
     sqlite_with_rowid=False,

@@ -3,10 +3,10 @@
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, MetaData, Table
 
 from engine.folded import MAX_SCORES, MAX_TRACKS, Folded
-from engine.projections.columns import NUMBER, event_ids, picked, rows_of, texts
+from engine.projections.columns import NUMBER, TEXT, event_ids, picked, rows_of, texts
 from engine.projections.first_values import first_values
 from engine.ruleset import RuleSet
 from engine.tables import bits
@@ -18,28 +18,26 @@ SCORES = tuple(f"score_{score + 1}" for score in range(MAX_SCORES))
 table = Table(
     "leads",
     MetaData(),
-    Column("lead", NUMBER, primary_key=True),
-    Column("id", String, nullable=False),
+    Column("lead", NUMBER, primary_key=True, autoincrement=False),
+    Column("id", TEXT, nullable=False),
     Column("touchpoints", BigInteger, nullable=False),
     Column("first_at", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("last_at", BigInteger, nullable=False),
-    Column("first_source", String, nullable=False),
-    Column("first_event_id", String, nullable=False),
-    Column("last_source", String, nullable=False),
-    Column("last_event_id", String, nullable=False),
-    Column("first_channel", String, nullable=False),
-    Column("last_channel", String, nullable=False),
-    Column("owner", String),
+    Column("first_source", TEXT, nullable=False),
+    Column("first_event_id", TEXT, nullable=False),
+    Column("last_source", TEXT, nullable=False),
+    Column("last_event_id", TEXT, nullable=False),
+    Column("first_channel", TEXT, nullable=False),
+    Column("last_channel", TEXT, nullable=False),
+    Column("owner", TEXT),
     Column("value_minor", BigInteger, comment="minor units"),
-    Column("value_currency", String, comment="ISO 4217; null: no value"),
+    Column("value_currency", TEXT, comment="ISO 4217; null: no value"),
     Column("anomalies", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False, comment="bit i: signal i of the rule set was shown"),
-    *(Column(name, String, comment="by track, as the rule set lists them") for name in STAGES),
+    *(Column(name, TEXT, comment="by track, as the rule set lists them") for name in STAGES),
     *(Column(name, BigInteger, comment="when that stage was entered") for name in SINCE),
     *(Column(name, BigInteger, comment="micro-points as of last_at") for name in SCORES),
-    Column(
-        "first_values", String, nullable=False, comment="JSON: first campaign.* and attributes.*"
-    ),
+    Column("first_values", TEXT, nullable=False, comment="JSON: first campaign.* and attributes.*"),
 )
 
 

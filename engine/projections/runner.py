@@ -5,12 +5,17 @@ put in the place of the old ones. So a late touchpoint is no special case, and
 what a rebuild gives is what was there before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import metrics
+from engine.crash import reached
+from engine.errors import StoreLocked
 from engine.folding import fold
 from engine.progress import Progress, quiet
 from engine.projections import database
@@ -23,17 +28,23 @@ CHUNK = 10_000  # leads folded at once: what memory is bounded by
 
 
 def bring_up_to_date(
-    facts: Facts, models: Models, rules: RuleSet, now: int, progress: Progress = quiet
+    facts: Facts,
+    models: Models,
+    rules: RuleSet,
+    now: int,
+    progress: Progress = quiet,
+    most: int | None = None,
 ) -> Generation:
     """Derive what is due: leads touched since the checkpoint, and leads whose time has come.
 
     All leads are derived where no generation is live, or the live one is of other
     rules or other facts. What is derived becomes visible at once. `now` is in
     microseconds, UTC; a clock that was put back does not take the read models along,
-    whether they are caught up or filled anew.
+    whether they are caught up or filled anew. Caught up, the checkpoint moves by `most`
+    positions at most. Not to be called within a snapshot of the facts.
 
     Raises:
-        ReadModelsDamaged, StoreReadOnly, StoreFull, StoreLocked: See there.
+        ReadModelsDamaged, RunnerOvertaken, StoreReadOnly, StoreFull, StoreAway: See there.
     """
     with models.sole_runner():
         live = _live(facts, models)
@@ -42,7 +53,8 @@ def bring_up_to_date(
         now = max(now, live.settled_to)
         if not live.serves(rules.id):
             return _fill(facts, models, rules, now, progress)
-        return _catch_up(facts, models, live, rules, now, progress)
+        stand = _stand(facts, now, facts.reach(live.checkpoint, most).upto)
+        return _catch_up(facts, models, live, rules, stand, progress)
 
 
 def rebuild(
@@ -71,9 +83,10 @@ def derive_leads(
     rules: RuleSet,
     as_of: int,
     projections: tuple[Projection, ...] = PROJECTIONS,
+    known_at: int | None = None,
 ) -> Tables:
     """The rows of some leads, by number: the one way from facts to rows, stored or not."""
-    folded = fold(facts.histories(leads), rules, as_of)
+    folded = fold(facts.histories(leads, known_at), rules, as_of)
     return derived(folded, leads, projections)
 
 
@@ -101,18 +114,25 @@ def _catch_up(
     models: Models,
     live: Generation,
     rules: RuleSet,
-    now: int,
+    stand: Stand,
     progress: Progress,
 ) -> Generation:
-    with facts.snapshot(), models.writing() as connection:
-        stand = _stand(facts, now)
-        touched = facts.touched_leads(live.checkpoint, stand.checkpoint)
-        due = database.due_leads(connection, live, stand.settled_to)
-        leads = np.union1d(touched, due)
-        for chunk in chunks(leads, CHUNK, progress):
-            tables = derive_leads(facts, chunk, rules, stand.settled_to)
-            database.replace(connection, live, chunk, tables)
-        return database.move_to(connection, live, stand)
+    with facts.snapshot():
+        with models.reading() as connection:
+            due = database.due_leads(connection, live, stand.settled_to)
+        leads = np.union1d(facts.touched_leads(live.checkpoint, stand.checkpoint), due)
+        parts = _derived(facts, chunks(leads, CHUNK, progress), rules, stand)
+        first = [*islice(parts, 1)]  # before others have to wait: code may have to be compiled
+        reached("runner.derived")
+        with models.writing() as connection:
+            for chunk, tables in chain(first, parts):
+                database.replace(connection, live, chunk, tables)
+            reached("runner.replaced")
+            moved = database.move_to(connection, live, stand)
+            reached("runner.moved")
+    reached("runner.kept")
+    metrics.derived(len(leads))
+    return moved
 
 
 def _fill(
@@ -124,26 +144,43 @@ def _fill(
     size: int = CHUNK,
 ) -> Generation:
     """Fill a new generation, chunk by chunk in transactions of their own, and let it go live."""
+    stand = _stand(facts, now, facts.reach(0).upto)
     with facts.snapshot():
         with models.writing() as connection:
-            generation = database.begin(connection, rules.id, _stand(facts, now))
-        for chunk in chunks(facts.all_leads(), size, progress):
-            tables = derive_leads(facts, chunk, rules, now)
+            generation = database.begin(connection, rules.id, stand)
+        reached("runner.begun")
+        leads = chunks(facts.all_leads(stand.checkpoint), size, progress)
+        for chunk, tables in _derived(facts, leads, rules, stand):
             with models.writing() as connection:
-                database.add(connection, generation, tables)
+                database.fill(connection, generation, tables)
+            metrics.derived(len(chunk))
+    reached("runner.filled")
     with models.writing() as connection:
-        return database.go_live(connection, generation)
+        filled = database.go_live(connection, generation)
+    reached("runner.live")
+    with suppress(StoreLocked), models.writing() as connection:
+        database.sweep(connection)  # what is in use now is swept next time
+    return filled
 
 
-def _stand(facts: Facts, settled_to: int) -> Stand:
-    head = facts.head()
-    return Stand(settled_to, head, _anchor(facts, head))
+def _derived(
+    facts: Facts, leads: Iterable[NDArray[np.int64]], rules: RuleSet, stand: Stand
+) -> Iterator[tuple[NDArray[np.int64], Tables]]:
+    """The rows of some leads, chunk by chunk, as of an instant and known at a position."""
+    upto = None if facts.head() == stand.checkpoint else stand.checkpoint
+    for chunk in leads:
+        yield chunk, derive_leads(facts, chunk, rules, stand.settled_to, PROJECTIONS, upto)
+
+
+def _stand(facts: Facts, settled_to: int, checkpoint: int) -> Stand:
+    return Stand(settled_to, checkpoint, _anchor(facts, checkpoint))
 
 
 def _anchor(facts: Facts, position: int) -> str:
     """What the event at a position is known by; empty where there is none."""
     with facts.snapshot() as connection:
         event = connection.execute(
-            "SELECT originator_id, state FROM stored_events WHERE rowid = ?", (position,)
+            "SELECT originator_id, state FROM stored_events WHERE stored_events.rowid = ?",
+            (position,),
         ).fetchone()
     return sha256(event[0].encode() + event[1]).hexdigest() if event else ""

@@ -2,25 +2,34 @@
 
 import numpy as np
 import polars as pl
-from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Integer, MetaData, Table
 
 from engine.folded import DIRECTIONS, Folded
-from engine.projections.columns import NUMBER, counted, event_ids, instants, picked, rows_of, texts
+from engine.projections.columns import (
+    NUMBER,
+    TEXT,
+    counted,
+    event_ids,
+    instants,
+    picked,
+    rows_of,
+    texts,
+)
 
 table = Table(
     "stage_visits",
     MetaData(),
     Column("lead", NUMBER, primary_key=True),
-    Column("track", String, primary_key=True),
+    Column("track", TEXT, primary_key=True),
     Column("number", Integer, primary_key=True, comment="from 1, over all stages of the track"),
-    Column("stage", String, nullable=False),
+    Column("stage", TEXT, nullable=False),
     Column("visit", Integer, nullable=False, comment="from 1, in this stage"),
     Column("entered_at", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("left_at", BigInteger, comment="null while open"),
-    Column("cause_source", String, comment="of the touchpoint; null if a timed move did it"),
-    Column("cause_event_id", String),
+    Column("cause_source", TEXT, comment="of the touchpoint; null if a timed move did it"),
+    Column("cause_event_id", TEXT),
     Column("move", Integer, comment="the timed move that did it, from 1 in the track; else null"),
-    Column("direction", String, nullable=False, comment="enter, advance or fall"),
+    Column("direction", TEXT, nullable=False, comment="enter, advance or fall"),
     Column("skipped", Integer, nullable=False, comment="open stages passed over in advancing"),
     sqlite_with_rowid=False,
 )
