@@ -18,7 +18,7 @@ from engine.touchpoint import KINDS, MAX_IDENTIFIERS, MAX_MENTIONS, PERSONAL_FIE
 _IDENTIFIER_KEYS = frozenset(("kind", "namespace", "value"))
 _MENTION_KEYS = frozenset(("role", "kind", "value"))
 _PERSONAL_KEYS = frozenset(PERSONAL_FIELDS)
-_LONGEST_ROLE = 64
+LONGEST_ROLE = 64
 
 
 class People(NamedTuple):
@@ -56,7 +56,7 @@ def read_people(fields: Mapping[str, Any], source: str, region: str) -> People:
     for number, entry in enumerate(listed(fields.get("mentions"), "mentions", MAX_MENTIONS)):
         where = f"mentions[{number}]"
         one, nobody = _clear(table(entry, where, _MENTION_KEYS), source, region, where)
-        role = short_text(entry.get("role"), f"{where}.role", _LONGEST_ROLE)
+        role = short_text(entry.get("role"), f"{where}.role", LONGEST_ROLE)
         if nobody:
             dropped.add(one)
         else:

@@ -19,7 +19,7 @@ from engine.errors import BadKey, WrongKey
 from engine.settings import KEY_BYTES
 from engine.touchpoint import CONTENT_DIGITS, Identifier, Sealed, Touchpoint
 
-NONCE_BYTES = 12
+NONCE_BYTES, TAG_BYTES = 12, 16  # of AES-GCM
 _ALONE = b"leadledger aside"
 
 

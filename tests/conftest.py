@@ -6,13 +6,14 @@ from collections import Counter
 import pytest
 
 from engine import doctor
+from engine.projections.database import Models
 from engine.store.facts import Facts
 from tests.doctored import SHIPPED_ONCE, Workspace, sound_workspace
 from tests.import_world import new_world
 from tests.shop import Shop
-from tests.storing import Clock
+from tests.storing import Clock, empty_tables
 
-pytest_plugins = ["tests.services.fixtures"]
+pytest_plugins = ["tests.emitting", "tests.services.fixtures"]
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -39,9 +40,41 @@ def clock():
 
 
 @pytest.fixture
-def facts(tmp_path, clock):
-    """An empty database that goes by the clock."""
+def facts_file(tmp_path, clock):
+    """An empty file of facts that goes by the clock."""
     with Facts.open(tmp_path / "facts.db", clock=clock) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def reused_database(postgres):
+    """The URL of a PostgreSQL database with all tables: to make one takes half a second."""
+    url = postgres.new_database()
+    Facts.open(url).close()
+    yield url
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def facts_database(postgres, reused_database):
+    """The URL of a PostgreSQL database with no facts, and nobody else connected."""
+    postgres.terminate_backends(reused_database)
+    empty_tables(reused_database)
+    return reused_database
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def facts_url(request, tmp_path):
+    """The URL of an empty database: a test that asks for it runs over each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/facts.db"
+    return request.getfixturevalue("facts_database")
+
+
+@pytest.fixture
+def facts(facts_url, clock):
+    """An empty database of each kind that goes by the clock."""
+    with Facts.open(facts_url, clock=clock) as opened:
         yield opened
 
 
@@ -55,9 +88,19 @@ def world(tmp_path):
 
 
 @pytest.fixture
-def shop(tmp_path):
-    """Facts and read models in one folder."""
+def shop_file(tmp_path):
+    """Facts and read models in files of one folder."""
     opened = Shop(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shop(facts_url):
+    """Facts and read models in each kind of database."""
+    if facts_url.startswith("postgresql"):
+        Models.discard(facts_url)
+    opened = Shop(facts_url)
     yield opened
     opened.close()
 

@@ -1,4 +1,6 @@
-"""Facts and read models in one folder, for tests of the runner."""
+"""Facts and read models of either kind, for tests of the runner."""
+
+from pathlib import Path
 
 from engine import reading
 from engine.projections import database, runner
@@ -7,13 +9,19 @@ from engine.projections.projection import PROJECTIONS
 from engine.projections.runner import bring_up_to_date, rebuild
 from engine.reading import Question
 from engine.rulefile import parse
-from engine.store.facts import Facts
+from engine.store.facts import Facts, models_of
 from engine.touchpoint import Identifier
 from tests.read_side import RULES, touch
 from tests.storing import store
 
 SMALL = parse(RULES)
 OTHER = parse(RULES.replace('after_silence = "30d"', 'after_silence = "5d"'))
+
+
+TABLES = {
+    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
+    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'models'",
+}
 
 
 def lead(number):
@@ -32,11 +40,13 @@ def retraction(event_id):
 
 
 class Shop:
-    """Facts and read models in one folder."""
+    """Facts and read models in a folder, or at the URL of a database."""
 
-    def __init__(self, folder):
-        self.facts = Facts.open(folder / "facts.db", clock=lambda: 0)
-        self.models = Models.open(self.facts.models_path)
+    def __init__(self, where):
+        url = where / "facts.db" if isinstance(where, Path) else where
+        self.models_at = models_of(url)
+        self.facts = Facts.open(url, clock=lambda: 0)
+        self.models = Models.open(self.models_at)
 
     def record(self, *touchpoints):
         store(self.facts, *touchpoints)
@@ -64,18 +74,22 @@ def stored(models):
         live = database.live_generation(connection)
         tables = {
             projection.name: connection.execute(
-                f"SELECT * FROM {projection.name}_{live.number} ORDER BY 1, 2"
+                f"SELECT * FROM {projection.name}_{live.number} ORDER BY {key_of(projection)}"
             ).fetchall()
             for projection in PROJECTIONS
         }
     return tables, (live.settled_to, live.checkpoint)
 
 
+def key_of(projection):
+    return ", ".join(projection.table.primary_key.columns.keys())
+
+
 def tables_of(models):
     """The names of all tables that are there, with the number of their generation."""
     with models.reading() as connection:
-        names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'generations'"
-        return {name for (name,) in connection.execute(names)}
+        names = connection.execute(TABLES[connection.dialect])
+        return {name for (name,) in names} - {"generations"}
 
 
 def all_of(number):

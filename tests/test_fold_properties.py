@@ -19,6 +19,7 @@ from engine.store.facts import Facts
 from tests import storeless
 from tests.folded_digest import digest
 from tests.naive import run
+from tests.storing import seeds_over_each
 from tests.strategies import (
     TO_BE_MET,
     cases,
@@ -82,13 +83,13 @@ def test_compiled_and_uncompiled_give_the_same_bytes():
     assert plain.stdout.strip() == digest(ALONE)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_order_batches_and_repetition_of_deliveries_never_matter(seed, tmp_path):
+@seeds_over_each(sqlite=40, postgresql=24)
+def test_order_batches_and_repetition_of_deliveries_never_matter(seed, facts_url):
     random = Random(seed)
     case = random_case(random, 30)
     expected = run(case.rules, settled_history(case.history), case.instants)
 
-    with Facts.open(tmp_path / "facts.db") as facts:
+    with Facts.open(facts_url) as facts:
         edge = Edge(storeless.KEY, facts.keyring(WORKSPACE))
         for batch in shuffled_deliveries(random, case.history):
             rows = [Row(origin="test", line=i, data=b"", value=one) for i, one in enumerate(batch)]

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("engine", "tools")
+PRODUCT = ("consumers", "engine", "tools")
 SCRIPTS = ("demo", "check", ".ci/run")
 
 # What is longer than the house allows, and why it has to be.

@@ -77,12 +77,12 @@ def test_what_was_set_aside_keeps_its_bytes_reason_origin_and_time(facts):
     assert item.data(WORKSPACE_KEY) == b"\xff\x00 bytes"
 
 
-def test_what_was_set_aside_lies_sealed(facts):
+def test_what_was_set_aside_lies_sealed(facts_file):
     marker = b"MARKER-OF-A-PERSON"
-    keep(facts, refused(marker * 100), arrival(touch("1")))
-    store(facts, touch("1", deal="other"))
-    facts.close()
-    for path in facts.path.parent.iterdir():
+    keep(facts_file, refused(marker * 100), arrival(touch("1")))
+    store(facts_file, touch("1", deal="other"))
+    facts_file.close()
+    for path in facts_file.path.parent.iterdir():
         assert marker not in path.read_bytes()
 
 

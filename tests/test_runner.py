@@ -112,10 +112,10 @@ def test_rows_of_another_version_of_the_program_are_derived_anew(shop, monkeypat
     assert shop.keep_up(DAY).number == 2
 
 
-def test_read_models_of_facts_that_are_gone_are_derived_anew(shop, tmp_path):
-    shop.record(about(1, 0), about(2, 0))
-    shop.keep_up(DAY)
-    shop.close()
+def test_read_models_of_facts_that_are_gone_are_derived_anew(shop_file, tmp_path):
+    shop_file.record(about(1, 0), about(2, 0))
+    shop_file.keep_up(DAY)
+    shop_file.close()
     for path in tmp_path.glob("facts.db*"):
         path.unlink()
     again = Shop(tmp_path)
@@ -156,7 +156,7 @@ def test_an_error_on_the_way_changes_nothing(shop, monkeypatch):
 
 def test_two_runners_at_once_take_turns(shop, derived):
     shop.record(*(about(number, 0) for number in range(20)))
-    beside = Models.open(shop.facts.models_path)
+    beside = Models.open(shop.models_at)
     with ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(bring_up_to_date, shop.facts, models, SMALL, DAY)
@@ -176,15 +176,15 @@ def test_progress_tells_how_many_leads_are_done(shop):
     assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
 
 
-def test_a_damaged_file_is_said_to_hold_no_fact_and_can_be_discarded(shop):
-    shop.models.close()
-    shop.facts.models_path.write_bytes(b"no database" * 1000)
+def test_a_damaged_file_is_said_to_hold_no_fact_and_can_be_discarded(shop_file):
+    shop_file.models.close()
+    shop_file.models_at.write_bytes(b"no database" * 1000)
     with pytest.raises(ReadModelsDamaged):
-        Models.open(shop.facts.models_path)
-    Models.discard(shop.facts.models_path)
-    shop.models = Models.open(shop.facts.models_path)
-    shop.record(about(1, 0))
-    assert shop.keep_up(DAY).checkpoint == 1
+        Models.open(shop_file.models_at)
+    Models.discard(shop_file.models_at)
+    shop_file.models = Models.open(shop_file.models_at)
+    shop_file.record(about(1, 0))
+    assert shop_file.keep_up(DAY).checkpoint == 1
 
 
 def test_a_live_question_is_answered_from_what_is_stored(shop):

@@ -42,10 +42,10 @@ def test_a_rebuild_is_the_way_back_from_a_clock_that_was_ahead(shop):
     assert [row[3] for row in shop.stored()[0]["stage_visits"]] == ["visitor"]
 
 
-def test_read_models_of_other_facts_do_not_say_how_late_it_is(shop, tmp_path):
-    shop.record(about(1, 0))
-    shop.keep_up(40 * DAY)
-    shop.close()
+def test_read_models_of_other_facts_do_not_say_how_late_it_is(shop_file, tmp_path):
+    shop_file.record(about(1, 0))
+    shop_file.keep_up(40 * DAY)
+    shop_file.close()
     for path in tmp_path.glob("facts.db*"):
         path.unlink()
     again = Shop(tmp_path)
@@ -54,8 +54,8 @@ def test_read_models_of_other_facts_do_not_say_how_late_it_is(shop, tmp_path):
     again.close()
 
 
-def test_two_who_refill_at_once_agree_and_leave_one_generation(tmp_path):
-    first, second = Shop(tmp_path), Shop(tmp_path)  # as two processes have them
+def test_two_who_refill_at_once_agree_and_leave_one_generation(shop, facts_url):
+    first, second = shop, Shop(facts_url)  # as two processes have them
     first.record(*(about(number, 0) for number in range(20)))
     first.keep_up(6 * DAY)
     with ThreadPoolExecutor(2) as pool:
@@ -69,12 +69,11 @@ def test_two_who_refill_at_once_agree_and_leave_one_generation(tmp_path):
     assert kept[1] == (8 * DAY, 20)
     second.rebuild(8 * DAY, rules=OTHER)
     assert first.stored() == kept
-    first.close()
     second.close()
 
 
-def test_who_refills_under_other_rules_meanwhile_takes_the_place_of_the_whole(tmp_path):
-    first, second = Shop(tmp_path), Shop(tmp_path)
+def test_who_refills_under_other_rules_meanwhile_takes_the_place_of_the_whole(shop, facts_url):
+    first, second = shop, Shop(facts_url)
     first.record(*(about(number, 0) for number in range(20)))
     with ThreadPoolExecutor(2) as pool:
         runs = [
@@ -84,7 +83,6 @@ def test_who_refills_under_other_rules_meanwhile_takes_the_place_of_the_whole(tm
     last = max((run.result() for run in runs), key=lambda generation: generation.number)
     stages = {row[3] for row in first.stored()[0]["stage_visits"]}
     assert stages == ({"visitor"} if last.rules_id == SMALL.id else {"visitor", "cold"})
-    first.close()
     second.close()
 
 
@@ -92,7 +90,7 @@ def test_readers_see_one_whole_generation_while_another_is_filled(shop):
     shop.record(*(about(number, 0) for number in range(6)))
     shop.keep_up(6 * DAY)
     before = shop.stored()
-    beside, seen = Models.open(shop.facts.models_path), []
+    beside, seen = Models.open(shop.models_at), []
     shop.record(about(1, 5 * DAY))
 
     def look(done, total):
@@ -109,7 +107,7 @@ def test_a_reader_keeps_the_generation_that_it_began_with_though_its_tables_are_
     shop.record(*(about(number, 0) for number in range(6)))
     shop.keep_up(6 * DAY)
     before = shop.stored()
-    beside = Models.open(shop.facts.models_path)
+    beside = Models.open(shop.models_at)
     with beside.reading() as connection:
         assert database.live_generation(connection).number == 1
         shop.keep_up(7 * DAY, rules=OTHER)

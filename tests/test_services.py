@@ -235,6 +235,17 @@ def test_a_word_in_two_pieces_is_heard(echo, proxy_before):
         assert client.recv(100) == b""
 
 
+def test_a_word_that_went_by_before_is_not_heard_again(echo, proxy_before):
+    proxy = proxy_before(echo)
+    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+        for sent, cuts in ((b"END", 0), (b"more", 0), (b"END", 1)):
+            if sent == b"more":
+                proxy.cut_before(b"END")
+            client.sendall(sent)
+            assert client.recv(100) == (b"" if cuts else sent)
+            assert proxy.cuts == cuts
+
+
 def missing():
     raise NoBroker("there is no Java")
 

@@ -19,15 +19,19 @@ def names(tmp_path_factory):
     return zipfile.ZipFile(wheel).namelist()
 
 
-@pytest.mark.parametrize("folder", ["rules", "schemas", "mappings"])
+@pytest.mark.parametrize("folder", ["rules", "schemas", "mappings", "migrations"])
 def test_data_lies_inside_the_engine(names, folder):
-    beside = {str(path.relative_to(ROOT)) for path in (ROOT / folder).rglob("*") if path.is_file()}
+    there = (path for path in (ROOT / folder).rglob("*") if path.is_file())
+    beside = {str(path.relative_to(ROOT)) for path in there if path.suffix != ".pyc"}
     inside = {name.removeprefix("engine/_data/") for name in names if "_data/" in name}
     assert beside == {name for name in inside if name.startswith(f"{folder}/")}
 
 
 def test_every_module_is_there_and_nothing_of_development(names):
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "engine").rglob("*.py")}
+    packages = {"consumers", "engine"}
+    found = (path for package in packages for path in (ROOT / package).rglob("*.py"))
+    modules = {str(path.relative_to(ROOT)) for path in found}
     assert modules <= set(names)
-    assert {name.partition("/")[0] for name in names} == {"engine", "leadledger-0.1.0.dist-info"}
+    there = {name.partition("/")[0] for name in names}
+    assert there == {*packages, "leadledger-0.1.0.dist-info"}
     assert not [name for name in names if name.endswith((".pyc", ".nbi", ".nbc"))]

@@ -30,7 +30,11 @@ class Part:
 PARTS = (
     Part("format", "code is laid out by ruff", (BIN / "ruff", "format", "--check", ".")),
     Part("lint", "ruff finds no fault", (BIN / "ruff", "check", ".")),
-    Part("types", "mypy --strict over engine/", (BIN / "mypy", "--strict", "engine")),
+    Part(
+        "types",
+        "mypy --strict over engine/ and consumers/",
+        (BIN / "mypy", "--strict", "engine", "consumers"),
+    ),
     Part("layers", "modules import downwards only", (BIN / "lint-imports",)),
     Part("tests", "every test", PYTEST, tells=True),
     Part(

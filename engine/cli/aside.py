@@ -1,6 +1,7 @@
 """`aside`: what was set aside, and trying it again."""
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +10,9 @@ from engine.cli.group import Group
 from engine.cli.options import as_json, database
 from engine.cli.progress import progress
 from engine.cli.session import session
+
+if TYPE_CHECKING:
+    from engine.store.aside import Aside
 
 
 @click.group("aside", cls=Group, short_help="What could not be accepted, and trying it again.")
@@ -37,19 +41,26 @@ def list_aside(db: str | None, everything: bool, as_json: bool) -> None:
         output.emit_lines(_document(item) for item in items)
         return
     rows = (
-        (str(i.number), i.origin, str(i.line), i.reason, i.detail, i.outcome or "waiting")
+        (str(i.number), _origin(i), str(i.line), i.reason, i.detail, i.outcome or "waiting")
         for i in items
     )
     columns = ("number", "origin", "line", "reason", "detail", "outcome")
     output.table(f"{len(items):,} set aside", columns, rows, left=len(columns))
 
 
-def _document(item: Any) -> dict[str, Any]:
+def _origin(item: "Aside") -> str:
+    """A file, or a topic and its partition; beside it stands the line, or the offset."""
+    return f"{item.origin}[{item.partition}]" if item.form == "message" else item.origin
+
+
+def _document(item: "Aside") -> dict[str, Any]:
+    partition = {"partition": item.partition} if item.form == "message" else {}
     return {
         "origin": item.origin,
         "line": item.line,
         "reason": item.reason,
         "detail": item.detail,
+        **partition,
     }
 
 
@@ -60,11 +71,13 @@ def retry_aside(db: str | None, as_json: bool) -> None:
     """Try all that waits once more; what is accepted now is recorded.
 
     Rows of a CSV are mapped again, as the mapping is by now: mend it, then retry.
-    Doing it twice changes nothing.
+    Messages of a topic are decoded again, by the schemas that are known by now.
+    Doing it twice changes nothing, also while consumers are at work.
 
     \b
         $ leadledger aside retry
     """
+    from consumers.decode import redecoder
     from engine import lifecycle
     from engine.rowmap import remapper
 
@@ -74,6 +87,7 @@ def retry_aside(db: str | None, as_json: bool) -> None:
             opened.edge,
             opened.workspace_key,
             remapper(opened.edge),
+            redecoder(os.environ),
             progress=report,
         )
     if as_json:

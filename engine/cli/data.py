@@ -88,7 +88,7 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
     """Derive all read models anew, from nothing but the facts; readers see the old until then.
 
     Never needed for right answers, only where `leadledger doctor` says so: the file
-    beside the database that ends in .models.db is written again.
+    beside the database that ends in .models.db is written again, or the schema `models`.
 
     \b
         $ leadledger rebuild
@@ -102,7 +102,7 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
         try:
             models = opened.models
         except ReadModelsDamaged:
-            Models.discard(facts.models_path)
+            Models.discard(opened.models_at)
             models = opened.models
         rules, now = opened.rules_in_force, facts.clock()
         generation = runner.rebuild(facts, models, rules, now, report)

@@ -42,8 +42,21 @@ def database(command: Command) -> Command:
     return click.option(
         "--db",
         metavar="URL",
-        help="The database: sqlite:///FILE or a path.  [env: LEADLEDGER_DATABASE_URL; "
+        help="The database: sqlite:///FILE, a path, or postgresql://USER@HOST/DATABASE.  "
+        "[env: LEADLEDGER_DATABASE_URL; "
         "default: a file in your data folder, which `leadledger doctor` names]",
+    )(command)
+
+
+def metrics_port(command: Command) -> Command:
+    """`--metrics-port`: where a process that runs long shows its metrics."""
+    return click.option(
+        "--metrics-port",
+        type=click.IntRange(0, 65_535),
+        metavar="PORT",
+        help="Show metrics to Prometheus on this port; 0 takes a free one.  "
+        "[env: LEADLEDGER_METRICS_PORT, and LEADLEDGER_METRICS_HOST for the address; "
+        "default: none, on 127.0.0.1]",
     )(command)
 
 

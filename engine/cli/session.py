@@ -45,9 +45,16 @@ class Session:
         """The read models."""
         from engine.projections.database import Models
 
-        models = Models.open(self.facts.models_path)
+        models = Models.open(self.models_at)
         self._opened.append(models)
         return models
+
+    @property
+    def models_at(self) -> str | Path:
+        """Where the read models are."""
+        from engine.store.facts import models_of
+
+        return models_of(self.settings.database_url)
 
     @cached_property
     def workspace_key(self) -> "WorkspaceKey":
@@ -67,11 +74,11 @@ class Session:
 
     def rules(self, named: str | None) -> "RuleSet":
         """The rule set that a file, a shipped name or a published id means; else those in force."""
-        from engine.rulefile import file_of, load, parse
+        from engine.rulefile import file_of, is_id, load, parse
 
         if named is None:
             return self.rules_in_force
-        if len(named) == 64 and not Path(named).exists():
+        if is_id(named):
             return parse(self.facts.written_rules(named).toml, named)
         return load(file_of(named))
 
@@ -117,6 +124,16 @@ class Session:
         )
         with progress("Deriving leads") as report:
             return reading.frames(self.facts, self.models, question, report)
+
+    def serve_metrics(self, port: int | None) -> None:
+        """Show metrics on a port, else on that of the settings, else not at all."""
+        from engine import metrics
+        from engine.cli.output import note
+
+        asked = self.settings.metrics_port if port is None else port
+        if asked is not None:
+            host = self.settings.metrics_host
+            note(f"metrics: http://{host}:{metrics.serve(asked, host)}/metrics")
 
     def close(self) -> None:
         """Close what was opened."""

@@ -127,7 +127,7 @@ class Proxy:
         with suppress(OSError):
             while chunk := connection.client.recv(_CHUNK):
                 self._wait()
-                moment = self._comes(last + chunk)
+                moment = self._comes(last, chunk)
                 if moment and not moment.forwarded:
                     break
                 connection.silenced = moment is not None
@@ -135,13 +135,14 @@ class Proxy:
                 if moment:  # what was sent is carried out, then the server hears the end
                     connection.server.shutdown(socket.SHUT_WR)
                     return
-                last = chunk[-len(COMMIT) :]
+                last = chunk
         connection.cut()
 
-    def _comes(self, sent: bytes) -> _Moment | None:
+    def _comes(self, last: bytes, chunk: bytes) -> _Moment | None:
         with self._lock:
             moment = self._moment
-            if not moment.times or moment.word not in sent:
+            begun = last[1 - len(moment.word) :]  # less than the word: that was heard before
+            if not moment.times or moment.word not in begun + chunk:
                 return None
             moment.times -= 1
             self.cuts += 1

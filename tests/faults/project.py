@@ -1,0 +1,21 @@
+"""`leadledger project` for a warm parent: all is imported before processes are forked off."""
+
+import engine.cli.project
+import engine.projections.follower
+import engine.store.postgres
+import engine.store.sqlite  # noqa: F401 - all of these are there before the fork
+from engine.cli.main import cli
+from engine.folding import fold
+from engine.rulefile import load, shipped
+from engine.warm import NOW, histories
+
+fold(histories(5), load(shipped()["default"]), NOW)  # arrays only: no threads, no connections
+
+
+def main() -> int:
+    """Follow until stopped; the exit code."""
+    try:
+        cli.main(args=["project"], prog_name="leadledger")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -1,0 +1,127 @@
+"""A topic, a database, what is sent, and the oracles: what every fault test is made of."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from confluent_kafka import Producer
+
+from engine.folding import fold
+from engine.projections.database import Models, live_generation
+from engine.rulefile import load, parse, shipped
+from engine.store.facts import models_of
+from engine.store.rulebook import WrittenRules
+from engine.warm import NOW, histories
+from tests.consuming import Pipeline, Process
+from tests.faults import oracle
+from tests.faults.world import KEY, OTHER_RULES, RULES, Feed, Message, World
+from tests.services.process import wait_until
+from tests.warm import Warm
+
+CONSUMER, RUNNER = "consumers.__main__", "tests.faults.project"
+DRAINED_S = 120.0
+
+
+def new_warm() -> Warm:
+    """A parent that forks consumers and runners off; the fold's machine code is there before it."""
+    fold(histories(5), load(shipped()["default"]), NOW)
+    return Warm(CONSUMER, "consumers.kafka_python", RUNNER)
+
+
+class Run:
+    """Lets messages out slice by slice, starts processes, and asks the oracles at the end."""
+
+    def __init__(self, pipeline: Pipeline, seed: int, touchpoints: int, slices: int) -> None:
+        self.pipeline = pipeline
+        world = World(seed, time.time_ns() // 1000)
+        self.feed = Feed(world, touchpoints, slices, partitions=4)
+        self.starts = 0
+        self._slices: Iterator[list[Message]] = iter(self.feed)
+        self._producer = Producer(
+            {
+                "bootstrap.servers": pipeline.kafka.servers,
+                "enable.idempotence": True,
+                "log_level": 0,
+            }
+        )
+        self._rules_published = 0
+        self.publish_rules()
+
+    def send(self, slices: int | None = 1) -> None:
+        """Let so many slices out, or all; each message is there once when this returns."""
+        sent = 0
+        while sent != slices and (some := next(self._slices, None)) is not None:
+            sent += 1
+            for partition, value in some:
+                self._producer.produce(self.pipeline.topic, value, partition=partition)
+            assert not self._producer.flush(60)
+
+    def publish_rules(self) -> None:
+        """Put other rules in force: the runner has to fill tables anew."""
+        toml = (RULES, OTHER_RULES)[self._rules_published % 2]
+        self._rules_published += 1
+        rules = parse(toml)
+        with self.pipeline.facts() as facts:
+            facts.publish(WrittenRules(rules.id, rules.name, toml))
+
+    def start(self, module: str, name: str = "", **settings: object) -> Process:
+        """Start a process; all of one name share a log."""
+        self.starts += 1
+        log = self.pipeline.folder / f"{name or f'{module}-{self.starts}'}.log"
+        environ = {"LEADLEDGER_CRASH_AT": "", **self.pipeline.environ(**settings)}
+        process = Process(self.pipeline.warm, module, environ, log)
+        self.pipeline.started.append(process)
+        return process
+
+    def consumer(self, **settings: object) -> Process:
+        """Start a consumer."""
+        return self.start(CONSUMER, **settings)
+
+    def runner(self, **settings: object) -> Process:
+        """Start a projection runner."""
+        return self.start(RUNNER, **settings)
+
+    def drain(self, *processes: Process) -> None:
+        """Send what is left, let these processes read and derive it all, and end in order."""
+        self.send(None)
+        for done in (self._all_is_read, self._all_is_derived):
+            assert wait_until(done, DRAINED_S), "\n".join(one.said()[-2000:] for one in processes)
+        codes = [one.stop() for one in processes]
+        assert not any(codes), "\n".join(one.said()[-2000:] for one in processes)
+
+    def check(self, most: int | None = None) -> list[str]:
+        """Ask the oracles; what they compared, in words. `most`: for the naive model to fold."""
+        facts = self.pipeline.facts()
+        with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
+            accepted, came = oracle.check_conservation(self.feed, facts, self.pipeline.topic)
+            rules, toml = oracle.rules_now(facts)
+            found, live = oracle.live_rows(facts, models)
+            assert (live.rules_id, live.checkpoint) == (rules.id, facts.head())
+            stored = oracle.stored_touchpoints(facts)
+            clean = oracle.clean_rows(stored, rules, live.settled_to, self.pipeline.folder)
+            oracle.check_same_bytes(found, clean)
+            named = oracle.Named.of(found, rules, live.settled_to)
+            every = 1 if most is None else -(-self.feed.told // most)
+            families = range(0, self.feed.families, every)
+            checked = oracle.check_naive(named, families, accepted, toml, KEY)
+        return [
+            f"came {came.received:,} = recorded {came.recorded:,} + doubled {came.duplicates:,} "
+            f"+ set aside {came.set_aside:,}",
+            "as one clean derivation: "
+            + ", ".join(f"{len(rows):,} rows of {name}" for name, rows in found.items()),
+            f"as the naive model says: {checked:,} touchpoints of {len(families):,} families",
+        ]
+
+    def _all_is_read(self) -> bool:
+        time.sleep(0.1)
+        return sum(self.pipeline.read().values()) == self.feed.messages
+
+    def _all_is_derived(self) -> bool:
+        time.sleep(0.1)
+        facts = self.pipeline.facts()
+        with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
+            with models.reading() as connection:
+                live = live_generation(connection)
+            rules, _ = oracle.rules_now(facts)
+            return live is not None and (live.rules_id, live.checkpoint) == (rules.id, facts.head())
