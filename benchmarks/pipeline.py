@@ -53,7 +53,7 @@ LEAST = {STANDARD: 0.35, FAST: 0.5}  # of recording alone
 LEAST_OF_STOCK = 10
 AHEAD = 50_000  # messages that wait, at most, while memory is watched
 WIDE = Console(width=140)
-FLAT_MB = 64.0  # that a process may gain from the middle to the end
+FLAT_MB = 64.0  # that a process may gain in the second half, when SQLite's cache is full
 
 
 class Case(NamedTuple):

@@ -48,42 +48,17 @@ class Confluent:
         self._kafka = kafka
         self._settings = settings
         self._topic = Topic(kafka)
-        self.look()
         self._generation = 0
         self._owned: frozenset[int] = frozenset()
         self._reading: frozenset[int] = frozenset()
         self._committed: list[Any] = []
-        self._consumer = Consumer(
-            {
-                **kafka.native(),
-                "group.id": settings.group,
-                **({"group.instance.id": settings.instance} if settings.instance else {}),
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "isolation.level": "read_committed",
-                "allow.auto.create.topics": False,
-                "partition.assignment.strategy": "range,roundrobin",
-                "session.timeout.ms": int(settings.session_s * 1000),
-                "heartbeat.interval.ms": int(settings.session_s * 1000 / 5),
-                "max.poll.interval.ms": int(max(settings.poll_limit_s, settings.session_s) * 1000),
-                "queued.max.messages.kbytes": QUEUED_KBYTES,
-                "fetch.wait.max.ms": 200,
-                "check.crcs": True,
-                "reconnect.backoff.max.ms": 1000,
-                "topic.metadata.refresh.interval.ms": 60_000,
-                "log_level": 0,
-            }
-        )
-        self._consumer.subscribe(
-            [kafka.topic],
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
-        )
+        self._consumer: Any = None
+        self._open()
 
     def poll(self, seconds: float, most: int) -> Polled:
         """See `Source.poll`."""
+        if self._consumer is None:
+            self._open()
         self._hold(frozenset() if most == 0 else self._reading)
         before = self._generation
         try:
@@ -104,6 +79,8 @@ class Confluent:
     def seek(self, offsets: Mapping[int, int]) -> None:
         """See `Source.seek`."""
         self._reading = frozenset(offsets)
+        if self._consumer is None:
+            return
         with suppress(KafkaException):  # they may be taken from us at any moment
             self._consumer.assign(self._places(offsets))
 
@@ -114,17 +91,57 @@ class Confluent:
     def commit(self, offsets: Mapping[int, int]) -> None:
         """See `Source.commit`."""
         self._committed = self._places(offsets)
+        if self._consumer is None:
+            return
         with suppress(KafkaException):
             self._consumer.commit(offsets=self._committed, asynchronous=True)
 
     def close(self) -> None:
         """See `Source.close`."""
         self._topic.close()
+        client, self._consumer = self._consumer, None
+        if client is None:
+            return
         with suppress(KafkaException):
             if self._committed and self._owned:
-                self._consumer.commit(offsets=self._committed, asynchronous=False)
+                client.commit(offsets=self._committed, asynchronous=False)
         with suppress(KafkaException, RuntimeError):
-            self._consumer.close()
+            client.close()
+        self._owned = self._reading = frozenset()
+        self._generation += 1
+
+    def _open(self) -> None:
+        self.look()
+        settings = self._settings
+        instance = {"group.instance.id": settings.instance} if settings.instance else {}
+        self._consumer = Consumer(
+            {
+                **self._kafka.native(),
+                **instance,
+                "group.id": settings.group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "allow.auto.create.topics": False,
+                "partition.assignment.strategy": "range,roundrobin",
+                "session.timeout.ms": int(settings.session_s * 1000),
+                "heartbeat.interval.ms": int(settings.session_s * 1000 / 5),
+                "max.poll.interval.ms": int(max(settings.poll_limit_s, settings.session_s) * 1000),
+                "queued.max.messages.kbytes": QUEUED_KBYTES,
+                "fetch.wait.max.ms": 200,
+                "check.crcs": True,
+                "reconnect.backoff.max.ms": 1000,
+                "topic.metadata.refresh.interval.ms": 60_000,
+                "log_level": 0,
+            }
+        )
+        self._consumer.subscribe(
+            [self._kafka.topic],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
 
     def _on_assign(self, consumer: Any, places: Sequence[Any]) -> None:
         """Take partitions, and read none of them before the loop says from where."""
@@ -175,7 +192,7 @@ class Confluent:
 def _received(message: Any) -> Received:
     try:
         headers = message.headers() or ()
-    except UnicodeDecodeError:  # the name of one is no text
+    except (UnicodeDecodeError, SystemError):  # the name of one is no text
         headers = ()
     _, timestamp = message.timestamp()
     return Received(message.offset(), timestamp, message.key(), message.value(), headers)

@@ -128,10 +128,14 @@ class KafkaPython:
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """See `Source.seek`."""
-        for partition, offset in offsets.items():
-            with suppress(*_TAKEN):
-                self._consumer.seek(self._place(partition), offset)
         self._reading = frozenset(offsets)
+        if self._consumer is None:
+            return
+        for partition, offset in offsets.items():
+            place = self._place(partition)
+            self._forget_parked(place)
+            with suppress(*_TAKEN):
+                self._consumer.seek(place, offset)
 
     def look(self, partitions: Sequence[int] = ()) -> Look:
         """See `Source.look`."""
@@ -143,14 +147,15 @@ class KafkaPython:
             self._place(partition): OffsetAndMetadata(offset, "", -1)
             for partition, offset in offsets.items()
         }
-        with suppress(KafkaError):
-            self._consumer.commit_async(self._committed, callback=lambda *_: None)
+        if self._consumer is not None:
+            with suppress(KafkaError):
+                self._consumer.commit_async(self._committed, callback=lambda *_: None)
 
     def close(self) -> None:
         """See `Source.close`."""
         self._topic.close()
-        with suppress(KafkaError):
-            if self._committed and self._given.owned:
+        if self._consumer is not None and self._committed and self._given.owned:
+            with suppress(KafkaError):
                 self._consumer.commit(self._committed, timeout_ms=COMMIT_MS)
         self._close_client()
 
@@ -204,6 +209,16 @@ class KafkaPython:
         """
         if self._consumer.group_metadata().state is not MemberState.STABLE:
             self._consumer._coordinator.request_rejoin()
+
+    def _forget_parked(self, place: Any) -> None:
+        """Drop what was fetched of a partition and parked when it was paused.
+
+        The client takes it up again only if its own slot for records is empty, which it need
+        never be, and fetches nothing more of the partition before it has.
+        """
+        fetcher = self._consumer._fetcher
+        fetcher._paused_completed_fetches.pop(place, None)
+        fetcher._paused_partition_records.pop(place, None)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

@@ -1,10 +1,12 @@
-"""How far behind we are, for people to see; nothing rests on it."""
+"""How far behind we are: for people to see, and to notice a client that has got stuck."""
 
 import time
 from collections.abc import Mapping
 
 from consumers.port import Messages
 from engine import metrics
+
+STUCK_S = 30.0  # after which a partition that has more, and gives nothing, is stuck
 
 
 class Lag:
@@ -37,3 +39,26 @@ class Lag:
             made, at_end = self._made.get(partition, 0.0), self._at_end.get(partition, 0.0)
             since = max(made, at_end) or time.time()
             metrics.lag(self._topic, partition, waiting, since if waiting else None)
+
+
+class Stuck:
+    """Notices partitions that have more to read, and of which the client gives nothing."""
+
+    def __init__(self) -> None:
+        self._standing: dict[int, tuple[int, float]] = {}  # at which offset, since when
+        self._told: dict[int, int] = {}  # at which offset it was noticed; once is enough
+
+    def looked(
+        self, extents: Mapping[int, tuple[int, int]], following: Mapping[int, int]
+    ) -> list[int]:
+        """The partitions that have not moved for long; what ends in no message is told once."""
+        now = time.monotonic()
+        stuck = []
+        for partition, offset in following.items():
+            at, since = self._standing.get(partition, (-1, now))
+            if at != offset or extents[partition][1] <= offset:
+                self._standing[partition] = offset, now
+            elif now - since >= STUCK_S and self._told.get(partition) != offset:
+                self._told[partition] = offset
+                stuck.append(partition)
+        return stuck

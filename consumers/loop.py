@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from consumers.aside import AsidePublisher
 from consumers.decode import Decoder
-from consumers.lag import Lag
+from consumers.lag import Lag, Stuck
 from consumers.partitions import Partitions
 from consumers.port import Messages, OutOfRange, Polled, Source
 from engine import metrics
@@ -70,6 +70,7 @@ class Consumer:
         self._generation = -1
         self._partitions = Partitions(work.facts, work.topic, work.owner)
         self._lag = Lag(work.topic)
+        self._stuck = Stuck()
         self._away: EngineError | None = None
         self._rests = 0
         self._looked_at = self._committed_at = time.monotonic()
@@ -161,8 +162,12 @@ class Consumer:
             held = sorted(self._partitions.held)
             look = self._source.look(held)
             self._check_topic(held, look.topic_id)
-            self._lag.looked(look.extents, self._partitions.next_offsets())
+            following = self._partitions.next_offsets()
+            self._lag.looked(look.extents, following)
             self._is_back()
+            if stuck := self._stuck.looked(look.extents, following):
+                log.warning("nothing comes of partitions %s, which have more", stuck)
+                self._source.close()  # the next poll makes the client anew
 
     def _commit(self) -> None:
         following = self._partitions.next_offsets()
@@ -211,6 +216,7 @@ class Consumer:
         elif not isinstance(away, RegistryAway):
             metrics.broker_up(False)
         self._partitions.release()
+        self._source.seek({})
         pause = min(FIRST_REST_S * 2**self._rests, LONGEST_REST_S) * random.uniform(0.5, 1.0)
         self._rests = min(self._rests + 1, 10)
         until = time.monotonic() + pause

@@ -98,5 +98,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group; who polls again joins it anew, with a client made anew."""
         ...

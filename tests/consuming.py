@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class Process:
 
     def tell(self, number: int) -> None:
         if self.code is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # ended, and not told yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.tell(signal.SIGKILL)

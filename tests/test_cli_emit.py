@@ -143,11 +143,15 @@ def test_without_a_topic_nothing_is_read(kafka, leadledger):
 @pytest.mark.services
 def test_what_docs_kafka_shows_is_so(kafka, tmp_path):
     page = ROOT / "docs/kafka.md"
-    written = {block.language: block.text for block in blocks(page)}
+    written = dict.fromkeys(("sh", "python"), "")
+    for block in blocks(page):
+        written[block.language] += block.text
     topic = f"page-{free_port()}"
     ours = {"LEADLEDGER_KAFKA": kafka.servers, "LEADLEDGER_TOPIC": topic}
     (tmp_path / "touchpoints.jsonl").write_text(lines(people(3)))
     for call in calls(written["sh"]):
+        if call.command.split()[1] not in ("kafka", "emit"):
+            continue  # consuming does not end by itself
         words = call.command.replace("leadledger", f'{sys.executable} -c "{LEADLEDGER}"')
         done = subprocess.run(words, shell=True, cwd=tmp_path, env=environment(tmp_path) | ours)
         assert done.returncode == 0, call.command

@@ -78,6 +78,29 @@ def test_what_is_sent_is_recorded_and_sigterm_ends_the_consumer_in_order(pipelin
     assert pipeline.is_conserved()
 
 
+class NoText(str):
+    """The name of a header, as a client of another kind may send it."""
+
+    def encode(self, *_):
+        return b"\xff\xfe"
+
+
+@pytest.mark.parametrize("client", ["standard", "fast"])
+def test_a_header_whose_name_is_no_text_hinders_nobody(pipeline, client):
+    one, other, last = numbered(3)
+    odd = [("ce_id", b"1"), (NoText("odd"), b"2"), ("traceparent", b"3")]
+    pipeline.send_raw([(b"k", encode(one))], [("ce_id", b"1")], partition=0)
+    pipeline.send_raw([(b"k", encode(other))], odd, partition=0)
+    pipeline.send_raw([(b"k", encode(last))], partition=0)
+    consumer = pipeline.consumer(CLIENT=client)
+    assert pipeline.has_read(3), consumer.said()
+    assert consumer.stop() == 0
+    assert pipeline.recorded() == ids([one, other, last])
+    with pipeline.facts() as facts, facts.snapshot() as connection:
+        kept = [ledger.headers_at(connection, position) for position in (1, 2, 3)]
+    assert kept == [[("ce_id", b"1")], [], []]
+
+
 def test_killed_at_any_named_place_and_at_random_ones_it_records_each_touchpoint_once(pipeline):
     sent = numbered(2000)
     pipeline.send(sent)

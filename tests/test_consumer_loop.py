@@ -64,7 +64,8 @@ class Scripted:
         self.asked.append(("commit", dict(positions)))
 
     def close(self) -> None:
-        raise AssertionError("the loop does not close what it did not open")
+        self.asked.append(("close", None))
+        self.generation += 1
 
     def seeks(self) -> list[object]:
         return [what for name, what in self.asked if name == "seek"]
@@ -272,6 +273,14 @@ def test_told_to_stop_while_it_waits_it_stops(facts, monkeypatch):
     threading.Timer(0.1, source.stop.set).start()
     consume(facts, source)
     assert facts.head() == 0
+
+
+def test_a_client_that_gives_nothing_though_there_is_more_is_made_anew_once(facts, monkeypatch):
+    monkeypatch.setattr(loop, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("consumers.lag.STUCK_S", 0.0)
+    source = consume(facts, Scripted({0}, {}, {}, {}, {}, batch(0), {}))
+    assert [name for name, _ in source.asked].count("close") == 2  # at offset 0, and then at 1
+    assert facts.head() == 1
 
 
 def test_lag_is_told_from_the_end_and_since_the_last_message_was_made(monkeypatch):

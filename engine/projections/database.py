@@ -32,7 +32,7 @@ from engine.errors import (
 from engine.projections.columns import TEXT, schema
 from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
 from engine.projections.turns import DERIVING, FOLLOWING, FileTurns, Turns
-from engine.store.bulk import listed
+from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Database
 from engine.store.sqlite import Database as SqliteDatabase
 from engine.store.sqlite import Format
@@ -231,8 +231,10 @@ def add(connection: Connection, generation: Generation, tables: Tables) -> None:
         filled = [column for column in rows if column.null_count() < len(rows)]
         if filled:
             name = _table(projection, generation.number).name
-            filled_rows = pl.DataFrame(filled)
-            connection.add_rows(name, filled_rows.columns, filled_rows.rows())
+            columns = [column.name for column in filled]
+            with without_collecting():
+                cells = (column.to_list() for column in filled)
+                connection.add_rows(name, columns, list(zip(*cells, strict=True)))
 
 
 def replace(

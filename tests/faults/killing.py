@@ -33,7 +33,7 @@ LONGEST_LIFE_S = 1.2
 NEVER_REACHED_S = 3.0
 LOOK_EVERY_S = 0.01
 TOLD_EVERY = 50  # kills
-BATCH = 50
+BATCH = 100
 
 
 @dataclass

@@ -138,7 +138,7 @@ def live_rows(facts: Facts, models: Models) -> tuple[dict[str, list[Row]], Gener
 def clean_rows(
     stored: Iterable[bytes], rules: RuleSet, as_of: int, folder: Path
 ) -> dict[str, list[Row]]:
-    """The rows of one derivation of these touchpoints, recorded into a new file in another order."""
+    """The rows of one derivation of these touchpoints, recorded anew in another order."""
     touchpoints = [said_by(one)[0] for one in stored]
     touchpoints.sort(key=lambda one: (one.content, one.source, one.event_id))
     with Facts.open(folder / "clean.db") as facts:
@@ -312,7 +312,7 @@ def check_naive(
     toml: str,
     key: bytes,
 ) -> int:
-    """The tables of some families' leads against the naive model; how many touchpoints those had."""
+    """The tables of some families' leads against the naive model; how many it folded."""
     book, checked = Book.of(toml), 0
     of_family: dict[int, list[str]] = defaultdict(list)
     for lead, (row,) in named.rows["leads"].items():
