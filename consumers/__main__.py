@@ -3,9 +3,8 @@
 import os
 import sys
 
-from consumers.run import Wiring, run, stopped_by_signals, tell
+from consumers.run import Wiring, run, show_metrics, stopped_by_signals, tell
 from consumers.settings import ConsumerSettings
-from engine import metrics
 from engine.errors import EngineError
 from engine.kafka.settings import KafkaSettings
 from engine.settings import Settings
@@ -20,8 +19,7 @@ def main() -> int:
             KafkaSettings.load(os.environ),
             ConsumerSettings.load(os.environ),
         )
-        if wiring.engine.metrics_port is not None:
-            metrics.serve(wiring.engine.metrics_port, wiring.engine.metrics_host)
+        show_metrics(wiring.engine)
         with stopped_by_signals() as stop:
             run(wiring, stop)
     except EngineError as error:

@@ -4,7 +4,7 @@ A record is looked over byte by byte before anything decodes it (`engine.avrofor
 that two decoders cannot differ over it, and what it holds afterwards (`engine.vetting`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +13,13 @@ from fastavro import schemaless_reader
 from msgspec import Struct
 
 from consumers.port import Headers, Message, Messages
-from engine.avroform import DAMAGED, SOUND, program, verdicts
+from engine.avroform import DAMAGED, PLAIN, SOUND, program, verdicts
 from engine.codec import encode, schema_fingerprint, touchpoint_of
 from engine.errors import Refused, Undecodable, UnknownSchema
 from engine.kafka.registry import Registry
 from engine.kafka.schemas import Schema, shipped
-from engine.kafka.settings import REGISTRY
 from engine.kafka.wire import kept_headers, single_object, unframe
+from engine.store.bulk import without_collecting
 from engine.touchpoint import Arrival, Encoded, Touchpoint
 from engine.vetting import vet
 
@@ -45,6 +45,7 @@ class Framed(Struct):
     kept: Kept
     record: bytes = b""
     schema: Schema | None = None
+    plain: bool = False  # there is nothing to ask about its texts
     refused: tuple[str, str] | None = None  # reason and detail
     touchpoint: Touchpoint | None = None
 
@@ -72,12 +73,13 @@ class Decoder:
         Raises:
             RegistryAway: A schema has to be asked for, and nobody answers; ask again later.
         """
-        framed = [
-            Framed((topic, partition, one.offset), _kept(one))
-            for partition, some in messages.items()
-            for one in some
-        ]
-        return self._arrivals(framed)
+        with without_collecting():
+            framed = [
+                Framed((topic, partition, one.offset), _kept(one))
+                for partition, some in messages.items()
+                for one in some
+            ]
+            return self._arrivals(framed)
 
     def again(self, place: tuple[str, int, int], data: bytes) -> Arrival:
         """The arrival of a message that was set aside: its topic, partition and offset, and data.
@@ -95,7 +97,8 @@ class Decoder:
         for one, verdict in zip(
             ours, verdicts(self._program, [one.record for one in ours]), strict=True
         ):
-            if verdict != SOUND:
+            one.plain = verdict == PLAIN
+            if verdict < SOUND:
                 one.refuse(_unsound(verdict))
         sound = [one for one in ours if one.refused is None]
         for one, read in zip(sound, self._read([one.record for one in sound]), strict=True):
@@ -104,11 +107,11 @@ class Decoder:
 
     def _unframe(self, one: Framed) -> None:
         """Find out the schema; what was written with another than ours is read at once."""
-        value, headers = one.kept.value, one.kept.headers
+        value = one.kept.value
         try:
             if value is None:
                 raise Undecodable("the message has no value")
-            schema, one.record = unframe(value, headers, self._registry)
+            schema, one.record = unframe(value, one.kept.headers, self._registry)
             if schema.fingerprint == self._own.fingerprint:
                 one.schema = self._own
             else:
@@ -122,7 +125,7 @@ class Decoder:
             one.refuse(read)
             return
         try:
-            vet(read)
+            vet(read, one.plain)
             if one.schema is not self._own:
                 one.record = encode(read)
         except (Refused, Undecodable) as error:
@@ -131,19 +134,6 @@ class Decoder:
             one.touchpoint = read
             if one.schema is self._own:
                 one.record = single_object(self._own, one.record)
-
-
-def redecoder(environ: Mapping[str, str]) -> Callable[[tuple[str, int, int], bytes], Arrival]:
-    """Decodes what was set aside, once there is something to decode."""
-    url = environ.get(REGISTRY)
-    decoders: list[Decoder] = []
-
-    def again(place: tuple[str, int, int], data: bytes) -> Arrival:
-        if not decoders:
-            decoders.append(Decoder(Registry(url) if url else None))
-        return decoders[0].again(place, data)
-
-    return again
 
 
 def own_schema() -> Schema:

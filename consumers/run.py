@@ -1,5 +1,6 @@
 """Putting a consumer together: its client, its decoder, its database; and running it."""
 
+import gc
 import logging
 import random
 import signal
@@ -59,6 +60,7 @@ def run(wiring: Wiring, stop: threading.Event) -> None:
         source = _connected(wiring, stop)
         if source is not None:
             stack.enter_context(closing(source))
+            gc.freeze()  # what is there by now is no garbage, and need not be looked through
             log.info("consuming %s as %s", wiring.kafka.topic, wiring.consumer.owner)
             Consumer(source, work, stop).run()
     log.info("stopped; the batch in hand was finished")
@@ -79,6 +81,14 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def show_metrics(settings: Settings, port: int | None = None) -> None:
+    """Show metrics on a port, else on that of the settings, else not at all."""
+    asked = settings.metrics_port if port is None else port
+    if asked is not None:
+        host = settings.metrics_host
+        log.info("metrics: http://%s:%d/metrics", host, metrics.serve(asked, host))
 
 
 def tell() -> None:

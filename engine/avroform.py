@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 
-DAMAGED, LOOSE, SOUND = 0, 1, 2  # verdicts: no record; one, but written otherwise; as it must be
+# Verdicts: no record; one, but written otherwise; as it must be; and all text in it short, in
+# ASCII and without NUL, so that nothing more need be asked about it.
+DAMAGED, LOOSE, SOUND, PLAIN = 0, 1, 2, 3
+
 
 _END, _LONG, _BYTES, _DOUBLE, _BOOLEAN, _ENUM, _CHOICE, _GO, _MANY, _NAME, _AGAIN = range(11)
 _SIMPLE = {"long": _LONG, "int": _LONG, "string": _BYTES, "double": _DOUBLE, "boolean": _BOOLEAN}
 _MAX_NESTED = 8  # arrays and maps within one another
 _LONGEST = 10  # bytes of a whole number
+_SHORT = 1 << 14  # bytes of a text
 
 Program = NDArray[np.int64]
 
@@ -43,7 +47,7 @@ def program(schema: str) -> Program:
 
 
 def verdicts(steps: Program, records: Sequence[bytes]) -> list[int]:
-    """DAMAGED, LOOSE or SOUND, for each record."""
+    """DAMAGED, LOOSE, SOUND or PLAIN, for each record."""
     ends = np.cumsum([0, *map(len, records)], dtype=np.int64)
     data = np.frombuffer(b"".join(records), np.uint8)
     out = np.empty(len(records), np.int64)
@@ -119,7 +123,7 @@ def _follow(steps, data, at, end, left, names):
     `left` has how many items of the open arrays and maps are still to come, `names` where
     the last name in each lies.
     """
-    step, depth = 0, 0
+    step, depth, told = 0, 0, PLAIN
     while steps[step] != _END:
         kind = steps[step]
         step += 1
@@ -146,7 +150,10 @@ def _follow(steps, data, at, end, left, names):
             if verdict != SOUND:
                 return verdict
             if kind in (_BYTES, _NAME):
-                if number < 0 or number > end - at or not _is_text(data, at, at + number):
+                if number < 0 or number > end - at:
+                    return DAMAGED
+                told = min(told, _text(data, at, at + number))
+                if told == DAMAGED:
                     return DAMAGED
                 if kind == _NAME and not _comes_later(data, names[depth - 1], at, number):
                     return LOOSE
@@ -165,7 +172,7 @@ def _follow(steps, data, at, end, left, names):
                 depth, step = depth + 1, step + 1
         if at > end:
             return DAMAGED
-    return SOUND if at == end else DAMAGED
+    return told if at == end else DAMAGED
 
 
 @compiled
@@ -202,25 +209,29 @@ def _comes_later(data, before, at, size):
 
 
 @compiled
-def _is_text(data, at, end):
+def _text(data, at, end):
     """Whether bytes are UTF-8, as Unicode has it: nothing too long, no half of a pair."""
+    told = PLAIN if end - at <= _SHORT else SOUND
     while at < end:
         byte = int(data[at])
         at += 1
-        if byte < 0x80:
+        if 0 < byte < 0x80:
+            continue
+        told = SOUND
+        if byte == 0:
             continue
         if byte < 0xC2 or byte > 0xF4:
-            return False
+            return DAMAGED
         more = 1 + (byte >= 0xE0) + (byte >= 0xF0)
         if more > end - at:
-            return False
+            return DAMAGED
         second = int(data[at])
         low = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
         high = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
         if not low <= second <= high:
-            return False
+            return DAMAGED
         for offset in range(1, more):
             if data[at + offset] & 0xC0 != 0x80:
-                return False
+                return DAMAGED
         at += more
-    return True
+    return told

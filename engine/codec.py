@@ -22,8 +22,6 @@ from engine.touchpoint import (
     MAX_ATTRIBUTES,
     MAX_IDENTIFIERS,
     MAX_MENTIONS,
-    Identifier,
-    Mention,
     Touchpoint,
 )
 
@@ -32,12 +30,8 @@ MAX_SIMILAR = 17 * MAX_IDENTIFIERS + 1  # a phone number of 15 digits has 16 for
 MARKER = b"\xc3\x01"
 HEADER_BYTES = len(MARKER) + 8
 
-_LIMITS = {
-    "identifiers": MAX_IDENTIFIERS,
-    "mentions": MAX_MENTIONS,
-    "attributes": MAX_ATTRIBUTES,
-    "similar": MAX_SIMILAR,
-}
+_HEX = b"0123456789abcdef"
+_KINDS = frozenset(KINDS)
 _BRANCHES = {
     "campaign": "leadledger.Campaign",
     "actor": "leadledger.Actor",
@@ -151,18 +145,36 @@ def check_decoded(touchpoint: Touchpoint) -> None:
     Raises:
         Undecodable: It has too many of something, or identifiers that are none.
     """
-    for field, limit in _LIMITS.items():
-        if len(getattr(touchpoint, field)) > limit:
-            raise Undecodable(f"more than {limit} {field}")
-    named: list[Identifier | Mention] = [*touchpoint.identifiers, *touchpoint.mentions]
-    if not all(one.kind in KINDS for one in named):
+    identifiers, mentions, similar = (
+        touchpoint.identifiers,
+        touchpoint.mentions,
+        touchpoint.similar,
+    )
+    for count, limit, what in (
+        (len(identifiers), MAX_IDENTIFIERS, "identifiers"),
+        (len(mentions), MAX_MENTIONS, "mentions"),
+        (len(touchpoint.attributes), MAX_ATTRIBUTES, "attributes"),
+        (len(similar), MAX_SIMILAR, "similar"),
+    ):
+        if count > limit:
+            raise Undecodable(f"more than {limit} {what}")
+    digests = [one.digest for one in identifiers]
+    kinds = [one.kind for one in identifiers]
+    if mentions:
+        digests += [one.digest for one in mentions]
+        kinds += [one.kind for one in mentions]
+    if similar:
+        digests += [one.digest for one in similar]
+    if not _KINDS.issuperset(kinds):
         raise Undecodable("an identifier is of no known kind")
-    digests = [one.digest for one in (*touchpoint.similar, *named)]
-    if not all(_is_hex(digest, DIGEST_DIGITS) for digest in digests):
+    if not _are_hex(digests, DIGEST_DIGITS):
         raise Undecodable("an identifier has no digest")
-    if not _is_hex(touchpoint.content, CONTENT_DIGITS):
+    if not _are_hex([touchpoint.content], CONTENT_DIGITS):
         raise Undecodable("content is no digest")
 
 
-def _is_hex(text: str, digits: int) -> bool:
-    return len(text) == digits and not text.strip("0123456789abcdef")
+def _are_hex(texts: list[str], digits: int) -> bool:
+    """Whether each of the texts is so many lower-case hex digits."""
+    if any(len(text) != digits for text in texts):
+        return False
+    return not "".join(texts).encode().translate(None, _HEX)

@@ -1,10 +1,13 @@
 """From Kafka into the database, by real processes over a real broker: an effect once."""
 
+import os
 import random
+import re
 import subprocess
 import sys
 import time
 from contextlib import closing
+from urllib.request import urlopen
 
 import pytest
 from kafka import TopicPartition
@@ -15,7 +18,7 @@ from engine.codec import encode
 from engine.edge import Edge
 from engine.privacy import IdentifierKey
 from engine.store import ledger
-from tests.consuming import ROOT, WORKSPACE_KEY, Pipeline, numbered
+from tests.consuming import PATIENCE_S, ROOT, WORKSPACE_KEY, Pipeline, numbered
 from tests.services.process import wait_until
 from tests.storing import touch
 from tests.warm import Warm
@@ -23,6 +26,7 @@ from tests.warm import Warm
 pytestmark = pytest.mark.services
 PLACES = ("polled", "decoded", "recorded", "kept", "committed")
 CHANGED = 8
+PROGRAM = (sys.executable, "-c", "from engine.cli.main import cli; cli()")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def ids(touchpoints):
 def command(pipeline, *words):
     """Run a command of the product; exit code and output."""
     done = subprocess.run(
-        [sys.executable, "-c", "from engine.cli.main import cli; cli()", *words],
+        [*PROGRAM, *words],
         env={**pipeline.environ(), "PATH": ""},
         cwd=ROOT,
         capture_output=True,
@@ -76,6 +80,28 @@ def test_what_is_sent_is_recorded_and_sigterm_ends_the_consumer_in_order(pipelin
     assert consumer.stop() == 0
     assert pipeline.recorded() == ids(sent)
     assert pipeline.is_conserved()
+
+
+def test_the_command_does_the_same_and_shows_metrics(pipeline, tmp_path):
+    pipeline.send(numbered(100))
+    words = ("--topic", pipeline.topic, "--group", "mine", "--metrics-port", "0", "--db")
+    with (tmp_path / "said").open("w") as said:
+        consumer = subprocess.Popen(
+            [*PROGRAM, "consume", *words, pipeline.url],
+            env={**os.environ, **pipeline.environ(TOPIC="another", CLIENT="fast")},
+            cwd=ROOT,
+            stderr=said,
+        )
+    assert pipeline.has_read(100)
+    port = re.search(r"http://127.0.0.1:(\d+)/metrics", (tmp_path / "said").read_text())[1]
+    shown = urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    consumer.terminate()
+    assert consumer.wait(PATIENCE_S) == 0
+    recorded = 'leadledger_recorded_touchpoints_total{source="web",type="page_viewed"} 100.0'
+    assert recorded in shown
+    assert f'leadledger_lag_touchpoints{{partition="0",topic="{pipeline.topic}"}} 0.0' in shown
+    assert "leadledger_database_up 1.0" in shown
+    assert "leadledger_broker_up 1.0" in shown
 
 
 class NoText(str):

@@ -77,7 +77,7 @@ def retry_aside(db: str | None, as_json: bool) -> None:
     \b
         $ leadledger aside retry
     """
-    from consumers.decode import redecoder
+    from consumers.again import redecoder
     from engine import lifecycle
     from engine.rowmap import remapper
 

@@ -48,9 +48,8 @@ def consume_command(
         $ leadledger consume
         $ leadledger consume --client fast --instance consumer-1 --metrics-port 9464
     """
-    from consumers.run import Wiring, run, stopped_by_signals, tell
+    from consumers.run import Wiring, run, show_metrics, stopped_by_signals, tell
     from consumers.settings import CLIENT, GROUP, INSTANCE, ConsumerSettings
-    from engine import metrics
     from engine.kafka.settings import KafkaSettings
     from engine.settings import Settings
 
@@ -61,8 +60,6 @@ def consume_command(
         KafkaSettings.load(os.environ, topic),
         ConsumerSettings.load({**os.environ, **{name: it for name, it in told.items() if it}}),
     )
-    port = wiring.engine.metrics_port if metrics_port is None else metrics_port
-    if port is not None:
-        metrics.serve(port, wiring.engine.metrics_host)
+    show_metrics(wiring.engine, metrics_port)
     with stopped_by_signals() as stop:
         run(wiring, stop)

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine import metrics
 from engine.errors import StoreAway, StoreFull, StoreIO
 from engine.instants import MINUTE_US
 from engine.projections import database
 from engine.projections.database import Generation, Models
-from engine.projections.runner import bring_up_to_date
+from engine.projections.runner import bring_up_to_date, derive_leads
 from engine.store.facts import Facts
 from engine.store.gaps import Gap, Reach
 from engine.store.in_force import RulesInForce
@@ -108,6 +110,7 @@ class Follower:
     def stay(self, rest: Callable[[float], None]) -> None:
         """Step on and on, without a rest only while more than a batch waits."""
         self._stood, pause_s = None, SHORTEST_S
+        self._load_code()
         while not self._stopping():
             begun = time.monotonic()
             moved = self.step()
@@ -119,6 +122,13 @@ class Follower:
             if moved < self._batch:  # a third of the time others may have the processor
                 time.sleep(min(max((time.monotonic() - begun) / 2, SHORTEST_S), LONGEST_S))
             rest(0)
+
+    def _load_code(self) -> None:
+        """Derive nothing, so that whoever comes first waits for no compiled code to be loaded."""
+        now = self._facts.clock()
+        with self._facts.snapshot() as connection:
+            rules = self._rules.at(connection, now)
+        derive_leads(self._facts, np.array([], np.int64), rules, now)
 
     def _brought_forward(self, now: int) -> Stood:
         with self._facts.snapshot() as connection:
