@@ -205,3 +205,31 @@ def numbered(count: int, first: int = 0, leads: int = 50) -> list[Touchpoint]:
 
 
 __all__ = ["KEYS", "WORKSPACE_KEY", "Pipeline", "Process", "numbered"]
+
+
+class NoText(str):
+    """The name of a header, as a client of another kind may send it."""
+
+    def encode(self, *_):
+        return b"\xff\xfe"
+
+
+def hostile():
+    """Messages that cannot be accepted, by the reason."""
+    good = touch("good", "email:ann")
+    other = touch("good", "email:ann", deal="another")
+    return [
+        ("undecodable", b"\x00"),
+        ("undecodable", None),
+        ("unknown_schema", b"\xc3\x01" + bytes(8)),
+        ("not_canonical", encode(touch("e\u0301", "email:ann"))),
+        ("unknown_type", encode(touch("t", "email:ann", type="nonsense"))),
+        ("no_identifier", encode(touch("n", type="page_viewed").__class__(**without(good)))),
+        ("time_in_future", encode(touch("f", "email:ann", occurred_at=2_000_000_000_000_000))),
+        ("id_reused", encode(other)),
+    ], good
+
+
+def without(touchpoint):
+    fields = {name: getattr(touchpoint, name) for name in touchpoint.__struct_fields__}
+    return {**fields, "identifiers": (), "event_id": "n"}

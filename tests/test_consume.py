@@ -18,7 +18,15 @@ from engine.codec import encode
 from engine.edge import Edge
 from engine.privacy import IdentifierKey
 from engine.store import ledger
-from tests.consuming import PATIENCE_S, ROOT, WORKSPACE_KEY, Pipeline, numbered
+from tests.consuming import (
+    PATIENCE_S,
+    ROOT,
+    WORKSPACE_KEY,
+    NoText,
+    Pipeline,
+    hostile,
+    numbered,
+)
 from tests.services.process import wait_until
 from tests.storing import touch
 from tests.warm import Warm
@@ -102,13 +110,6 @@ def test_the_command_does_the_same_and_shows_metrics(pipeline, tmp_path):
     assert f'leadledger_lag_touchpoints{{partition="0",topic="{pipeline.topic}"}} 0.0' in shown
     assert "leadledger_database_up 1.0" in shown
     assert "leadledger_broker_up 1.0" in shown
-
-
-class NoText(str):
-    """The name of a header, as a client of another kind may send it."""
-
-    def encode(self, *_):
-        return b"\xff\xfe"
 
 
 @pytest.mark.parametrize("client", ["standard", "fast"])
@@ -335,27 +336,6 @@ def test_a_connection_lost_right_after_commit_makes_nothing_happen_twice(on_post
     assert consumer.stop() == 0
     assert pipeline.recorded() == ids(sent)
     assert pipeline.is_conserved()
-
-
-def hostile():
-    """Messages that cannot be accepted, by the reason."""
-    good = touch("good", "email:ann")
-    other = touch("good", "email:ann", deal="another")
-    return [
-        ("undecodable", b"\x00"),
-        ("undecodable", None),
-        ("unknown_schema", b"\xc3\x01" + bytes(8)),
-        ("not_canonical", encode(touch("e\u0301", "email:ann"))),
-        ("unknown_type", encode(touch("t", "email:ann", type="nonsense"))),
-        ("no_identifier", encode(touch("n", type="page_viewed").__class__(**without(good)))),
-        ("time_in_future", encode(touch("f", "email:ann", occurred_at=2_000_000_000_000_000))),
-        ("id_reused", encode(other)),
-    ], good
-
-
-def without(touchpoint):
-    fields = {name: getattr(touchpoint, name) for name in touchpoint.__struct_fields__}
-    return {**fields, "identifiers": (), "event_id": "n"}
 
 
 def test_what_cannot_be_accepted_is_set_aside_published_sealed_and_taken_up_again(pipeline):
