@@ -4,6 +4,7 @@ A log that is the source of truth is never compacted, and nothing in it ever end
 How many partitions it has decides where each key lies, so that is chosen once.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, OffsetSpec
 
+from engine.backoff import Backoff
 from engine.codec import MAX_BYTES
 from engine.errors import BrokerRefused, TopicMissing
 from engine.kafka.faults import translated
@@ -79,7 +81,7 @@ def init(kafka: KafkaSettings, partitions: int | None, replication: int | None) 
             for name in (kafka.topic, kafka.aside)
         }
         created = _create(admin, wanted, kafka)
-        return Made(created, _differences(admin, kafka, partitions, replication))
+        return Made(created, _differences_of_new(admin, kafka, partitions, replication))
 
 
 def check(kafka: KafkaSettings) -> list[Difference]:
@@ -154,6 +156,24 @@ def _create(admin: Any, wanted: Mapping[str, Any], kafka: KafkaSettings) -> list
             raise BrokerRefused(", ".join(kafka.servers), why)
     admin.wait_for_topics(list(wanted))
     return [topic["name"] for topic in answer["topics"] if topic["error_code"] == 0]
+
+
+def _differences_of_new(
+    admin: Any, kafka: KafkaSettings, partitions: int | None, replication: int | None
+) -> list[Difference]:
+    """The differences; brokers that were not told yet of a topic that another made are waited for.
+
+    Raises:
+        TopicMissing: One still does not know it.
+    """
+    backoff, until = Backoff(0.05, 0.5), time.monotonic() + WAIT_MS / 1000
+    while True:
+        try:
+            return _differences(admin, kafka, partitions, replication)
+        except TopicMissing:
+            if time.monotonic() > until:
+                raise
+        time.sleep(backoff.next_s())
 
 
 def _differences(
