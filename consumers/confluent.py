@@ -18,6 +18,7 @@ except ImportError as missing:
 
 QUEUED_KBYTES = 32 << 10  # held in memory by the client
 AT_ONCE = 1000  # messages of one call
+LINGER_S = 0.02  # after the first message, for more to come
 _REFUSED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -62,12 +63,14 @@ class Confluent:
         self._hold(frozenset() if most == 0 else self._reading)
         before = self._generation
         try:
-            got = self._consumer.consume(min(max(most, 1), AT_ONCE), seconds)
-            while len(got) % AT_ONCE == 0 and 0 < len(got) < most:
-                more = self._consumer.consume(min(most - len(got), AT_ONCE), 0)
-                if not more:
-                    break
+            got = self._consumer.consume(1, seconds)
+            wait_s = LINGER_S
+            while 0 < len(got) < most:
+                more = self._consumer.consume(min(most - len(got), AT_ONCE), wait_s)
                 got += more
+                if len(more) < AT_ONCE:
+                    break
+                wait_s = 0
         except KafkaException as error:
             self._check(error.args[0])
             got = []

@@ -37,6 +37,9 @@ class Kept(Struct, frozen=True):
     headers: tuple[tuple[str, bytes | None], ...]
     timestamp: int  # milliseconds since 1970, UTC; -1: none
 
+    def __bytes__(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
 
 class Framed(Struct):
     """A message on its way through the decoder."""
@@ -65,6 +68,7 @@ class Decoder:
         self._registry = registry
         self._read = read or read_singly
         self._own = own_schema()
+        self._header = single_object(self._own, b"")
         self._program = program(self._own.text)
 
     def arrivals(self, topic: str, messages: Messages) -> list[Arrival]:
@@ -133,7 +137,7 @@ class Decoder:
         else:
             one.touchpoint = read
             if one.schema is self._own:
-                one.record = single_object(self._own, one.record)
+                one.record = self._header + one.record
 
 
 def own_schema() -> Schema:
@@ -187,12 +191,11 @@ def _kept(message: Message) -> Kept:
 
 def _arrival(one: Framed) -> Arrival:
     topic, partition, offset = one.place
-    data = msgspec.msgpack.encode(one.kept)
     reason, detail = one.refused or (None, "")
     return Arrival(
         origin=topic,
         line=offset,
-        data=data,
+        data=one.kept,
         form=FORM,
         encoded=Encoded(one.touchpoint, one.record) if one.touchpoint is not None else None,
         reason=reason,

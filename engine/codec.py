@@ -4,7 +4,7 @@ Instants stay integers: the schema is parsed without its logical types, which
 its fingerprint does not cover.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -22,6 +22,8 @@ from engine.touchpoint import (
     MAX_ATTRIBUTES,
     MAX_IDENTIFIERS,
     MAX_MENTIONS,
+    Identifier,
+    Mention,
     Touchpoint,
 )
 
@@ -150,31 +152,27 @@ def check_decoded(touchpoint: Touchpoint) -> None:
         touchpoint.mentions,
         touchpoint.similar,
     )
-    for count, limit, what in (
-        (len(identifiers), MAX_IDENTIFIERS, "identifiers"),
-        (len(mentions), MAX_MENTIONS, "mentions"),
-        (len(touchpoint.attributes), MAX_ATTRIBUTES, "attributes"),
-        (len(similar), MAX_SIMILAR, "similar"),
-    ):
-        if count > limit:
-            raise Undecodable(f"more than {limit} {what}")
-    digests = [one.digest for one in identifiers]
-    kinds = [one.kind for one in identifiers]
-    if mentions:
-        digests += [one.digest for one in mentions]
-        kinds += [one.kind for one in mentions]
-    if similar:
-        digests += [one.digest for one in similar]
-    if not _KINDS.issuperset(kinds):
-        raise Undecodable("an identifier is of no known kind")
-    if not _are_hex(digests, DIGEST_DIGITS):
-        raise Undecodable("an identifier has no digest")
-    if not _are_hex([touchpoint.content], CONTENT_DIGITS):
+    if len(identifiers) > MAX_IDENTIFIERS:
+        raise Undecodable(f"more than {MAX_IDENTIFIERS} identifiers")
+    if len(mentions) > MAX_MENTIONS:
+        raise Undecodable(f"more than {MAX_MENTIONS} mentions")
+    if len(touchpoint.attributes) > MAX_ATTRIBUTES:
+        raise Undecodable(f"more than {MAX_ATTRIBUTES} attributes")
+    if len(similar) > MAX_SIMILAR:
+        raise Undecodable(f"more than {MAX_SIMILAR} similar")
+    named: Sequence[Identifier | Mention] = (*identifiers, *mentions) if mentions else identifiers
+    for one in named:
+        if one.kind not in _KINDS:
+            raise Undecodable("an identifier is of no known kind")
+        if not _is_hex(one.digest, DIGEST_DIGITS):
+            raise Undecodable("an identifier has no digest")
+    for form in similar:
+        if not _is_hex(form.digest, DIGEST_DIGITS):
+            raise Undecodable("an identifier has no digest")
+    if not _is_hex(touchpoint.content, CONTENT_DIGITS):
         raise Undecodable("content is no digest")
 
 
-def _are_hex(texts: list[str], digits: int) -> bool:
-    """Whether each of the texts is so many lower-case hex digits."""
-    if any(len(text) != digits for text in texts):
-        return False
-    return not "".join(texts).encode().translate(None, _HEX)
+def _is_hex(text: str, digits: int) -> bool:
+    """Whether a text is so many lower-case hex digits."""
+    return len(text) == digits and not text.encode().translate(None, _HEX)

@@ -33,7 +33,9 @@ NONE_YET = "none yet; the first command that reads derives them"
 BACKUP = "put back a backup, or import the touchpoints again into a new database"
 _COUNTS = """
 SELECT coalesce(sum(received), 0), coalesce(sum(duplicates), 0), coalesce(sum(recorded), 0),
-    (SELECT count(*) FROM ids) + (SELECT count(*) FROM recent_ids),
+    (SELECT count(*) FROM ids) + (SELECT count(*) FROM recent_ids AS recent WHERE NOT EXISTS (
+        SELECT 1 FROM ids WHERE (source, event_id) = (recent.source, recent.event_id)
+    )),
     (SELECT count(*) FROM touchpoints),
     (SELECT count(*) FROM stored_events WHERE topic = ?),
     coalesce(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, SupportsBytes
 
 from msgspec import Struct
 
@@ -104,6 +104,8 @@ class Touchpoint(Struct, frozen=True, kw_only=True):
     @property
     def primary(self) -> Identifier | None:
         """The first identifier by precedence, then by digest; None where nobody is named."""
+        if len(self.identifiers) == 1:
+            return self.identifiers[0]
         return min(self.identifiers, key=precedence, default=None)
 
     @property
@@ -150,7 +152,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
 
     origin: str  # file or topic
     line: int  # line, from 1, or offset
-    data: bytes  # as it came
+    data: SupportsBytes  # as it came
     form: str = "touchpoint"
     encoded: Encoded | None = None
     reason: str | None = None  # a reason of the list of reasons

@@ -23,6 +23,7 @@ from engine.touchpoint import Campaign, Sealed, Touchpoint, precedence
 FORMS = frozenset(("email_plain", "phone_tail", "phone_minus", "name_account"))
 _BASE64URL = f"{ascii_letters}{digits}-_".encode()
 _LAST_DIGITS = {2: "AQgw", 3: "AEIMQUYcgkosw048"}  # those with no bits to spare
+_SAYS_NOTHING = Campaign()
 _SURELY_FINE = MAX_TEXT // 4  # characters, of all texts together
 
 
@@ -38,14 +39,12 @@ def vet(touchpoint: Touchpoint, plain: bool = False) -> None:
     """
     if not plain:
         _check_texts(touchpoint)
-    for value in touchpoint.attributes.values():
-        if type(value) is float and not _one_of_its_kind(value):
-            _refuse("an attribute is a number that has another form, or is none")
+    _check_attributes(touchpoint)
     _check_lengths(touchpoint)
     if not 0 <= touchpoint.received_at < END_OF_TIME:
         _refuse("received_at must lie from 1970 up to 2100")
     _check_order(touchpoint)
-    if touchpoint.campaign == Campaign():
+    if touchpoint.campaign == _SAYS_NOTHING:
         _refuse("campaign says nothing")
     if touchpoint.amount is not None and touchpoint.amount.currency not in currencies():
         _refuse("amount.currency must be a code of ISO 4217")
@@ -85,6 +84,19 @@ def _check_texts(touchpoint: Touchpoint) -> None:
             _refuse("a text is not in NFC")
 
 
+def _check_attributes(touchpoint: Touchpoint) -> None:
+    """Names in order, each once, of a fair length; numbers finite, in their one form."""
+    before = ""
+    for name, value in touchpoint.attributes.items():
+        if not 1 <= len(name) <= LONGEST_ATTRIBUTE_NAME:
+            _refuse(f"the name of an attribute must have 1 to {LONGEST_ATTRIBUTE_NAME} characters")
+        if name <= before:
+            _refuse("attributes are not in order, or one is there twice")
+        if type(value) is float and not _one_of_its_kind(value):
+            _refuse("an attribute is a number that has another form, or is none")
+        before = name
+
+
 def _one_of_its_kind(value: float) -> bool:
     """Whether a number is finite, and not the second zero."""
     return isfinite(value) and (value != 0.0 or copysign(1.0, value) > 0)
@@ -95,9 +107,6 @@ def _check_lengths(touchpoint: Touchpoint) -> None:
         _refuse(f"source must have 1 to {LONGEST_SOURCE} characters, U+001F not among them")
     if not 1 <= len(touchpoint.event_id) <= LONGEST_EVENT_ID:
         _refuse(f"event_id must have 1 to {LONGEST_EVENT_ID} characters")
-    for name in touchpoint.attributes:
-        if not 1 <= len(name) <= LONGEST_ATTRIBUTE_NAME:
-            _refuse(f"the name of an attribute must have 1 to {LONGEST_ATTRIBUTE_NAME} characters")
     for mention in touchpoint.mentions:
         if not 1 <= len(mention.role) <= LONGEST_ROLE:
             _refuse(f"the role of a mention must have 1 to {LONGEST_ROLE} characters")
@@ -114,7 +123,6 @@ def _check_order(touchpoint: Touchpoint) -> None:
         _check_sorted([(one.form, one.digest) for one in touchpoint.similar], "similar")
         if not FORMS.issuperset([one.form for one in touchpoint.similar]):
             _refuse("a similar form is of no known kind")
-    _check_sorted(list(touchpoint.attributes), "attributes")
 
 
 def _check_sorted(keys: list[Any], where: str) -> None:

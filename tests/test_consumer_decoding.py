@@ -64,7 +64,7 @@ def test_a_message_keeps_its_place_and_what_it_said_beside():
 def test_what_was_set_aside_becomes_the_same_arrival_again():
     before = arrival_of(encode(touch("e1", "email:ann", type="nonsense")), (("ce_id", b"1"),))
     assert before.reason == "unknown_type"
-    again = Decoder().again((before.origin, before.partition, before.line), before.data)
+    again = Decoder().again((before.origin, before.partition, before.line), bytes(before.data))
     assert again == before
 
 

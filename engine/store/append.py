@@ -1,6 +1,7 @@
 """Adding touchpoints: every row that one leaves, in bulk, in the transaction at hand."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from engine.aggregates.lead import Lead
 from engine.history import pack
@@ -121,6 +122,7 @@ class Rows:
         insert_rows(connection, self._events)
         ids.add(connection, self._ids)
         add = connection.add_rows
+        self._counting.sort(key=itemgetter(0))  # in the order of the table: fewer pages at once
         add("touchpoints", ("stream", "position", "packed"), self._counting)
         add("touchpoints", ("stream", "position", "void", "packed"), self._void)
         add("evidence", _EVIDENCE, self._evidence)

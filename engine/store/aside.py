@@ -49,14 +49,15 @@ def set_aside(
     again, as when an import is run twice. Sealed bytes tell only once opened.
     """
     place = (arrival.origin, arrival.line, arrival.partition, *why)
+    data = bytes(arrival.data)
     statement = (
         f"SELECT {_ITEM} FROM aside "
         "WHERE (origin, line, partition, reason, detail) = (?, ?, ?, ?, ?)"
     )
     for item in _items(connection, statement, place):
-        if item.data(workspace_key) == arrival.data:
+        if item.data(workspace_key) == data:
             return False
-    sealed = seal_alone(arrival.data, workspace_key)
+    sealed = seal_alone(data, workspace_key)
     connection.execute(
         "INSERT INTO aside (origin, line, partition, reason, detail, form, at, wrapped_key, nonce, "
         "ciphertext) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

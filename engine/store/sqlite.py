@@ -25,7 +25,7 @@ from engine.errors import NotAStore, StoreLocked, StoreMissing
 from engine.store.faults import check_format, files_told_clearly, told_clearly
 
 LOCK_TIMEOUT_S = 30.0
-CHECKPOINT_PAGES = 1 << 15  # of the write-ahead log
+CHECKPOINT_PAGES = 1 << 14  # of the write-ahead log
 FIRST_CHECKPOINT = 16  # transactions
 INSERT_CELLS = 3_000  # in one statement; SQLite takes 32,766
 _LOCK_POLL_S = 0.002
