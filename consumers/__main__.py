@@ -3,10 +3,11 @@
 import os
 import sys
 
-from consumers.run import Wiring, run, show_metrics, stopped_by_signals, tell
+from consumers.run import Wiring, run
 from consumers.settings import ConsumerSettings
 from engine.errors import EngineError
 from engine.kafka.settings import KafkaSettings
+from engine.service import show_metrics, stopped_by_signals, tell
 from engine.settings import Settings
 
 

@@ -6,7 +6,6 @@ published is kept, so each is published at least once, whatever dies in between.
 """
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from engine.backoff import Backoff
 from engine.crash import reached
 from engine.errors import EngineError
 from engine.instants import format_instant
@@ -56,20 +56,18 @@ class AsidePublisher:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_REST_S, LONGEST_REST_S)
         while not self._closing.is_set() or self._wanted.is_set():
             self._wanted.wait()
             self._wanted.clear()
             try:
                 self._publish_all()
-                failures = 0
+                backoff.reset()
             except (KafkaError, OSError, EngineError) as error:
-                if not failures:
+                if not backoff.failures:
                     log.warning("publishing to %s waits: %s", self._kafka.aside, error)
-                failures += 1
                 self._close_producer()
-                pause = min(FIRST_REST_S * 2 ** min(failures, 10), LONGEST_REST_S)
-                if not self._closing.wait(pause * random.uniform(0.5, 1.0)):
+                if not self._closing.wait(backoff.next_s()):
                     self._wanted.set()
         self._close_producer()
 

@@ -7,8 +7,8 @@ once. What is away is waited for, with the group kept; what cannot be mended by 
 stops the loop, with an error that says what to do.
 """
 
+import gc
 import logging
-import random
 import threading
 import time
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ from consumers.lag import Lag, Stuck
 from consumers.partitions import Partitions
 from consumers.port import Messages, OutOfRange, Polled, Source
 from engine import metrics
+from engine.backoff import Backoff
 from engine.crash import reached
 from engine.errors import (
     BrokerAway,
@@ -35,7 +36,6 @@ from engine.errors import (
 )
 from engine.lifecycle import Checkpoint, record
 from engine.privacy import WorkspaceKey
-from engine.store.bulk import without_collecting
 from engine.store.connection import Connection
 from engine.store.facts import Facts
 
@@ -72,7 +72,7 @@ class Consumer:
         self._lag = Lag(work.topic)
         self._stuck = Stuck()
         self._away: EngineError | None = None
-        self._rests = 0
+        self._backoff = Backoff(FIRST_REST_S, LONGEST_REST_S)
         self._looked_at = self._committed_at = time.monotonic()
 
     def run(self) -> None:
@@ -125,10 +125,6 @@ class Consumer:
         self._is_back()
 
     def _record(self, messages: Messages) -> None:
-        with without_collecting():
-            self._decode_and_record(messages)
-
-    def _decode_and_record(self, messages: Messages) -> None:
         work = self._work
         arrivals = work.decoder.arrivals(work.topic, messages)
         reached("consumer.decoded")
@@ -159,6 +155,7 @@ class Consumer:
             self._commit()
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
+            gc.collect()  # see `run`: between batches, and not for each
             held = sorted(self._partitions.held)
             look = self._source.look(held)
             self._check_topic(held, look.topic_id)
@@ -217,9 +214,7 @@ class Consumer:
             metrics.broker_up(False)
         self._partitions.release()
         self._source.seek({})
-        pause = min(FIRST_REST_S * 2**self._rests, LONGEST_REST_S) * random.uniform(0.5, 1.0)
-        self._rests = min(self._rests + 1, 10)
-        until = time.monotonic() + pause
+        until = time.monotonic() + self._backoff.next_s()
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
             try:
                 self._poll(min(left, WAIT_S), 0)
@@ -230,7 +225,8 @@ class Consumer:
         """All that is needed has just answered."""
         if self._away is not None:
             log.warning("it is back; going on")
-        self._away, self._rests = None, 0
+        self._away = None
+        self._backoff.reset()
         metrics.database_up(True)
         metrics.broker_up(True)
 

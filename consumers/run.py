@@ -2,14 +2,10 @@
 
 import gc
 import logging
-import random
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from types import FrameType
 
 from consumers.aside import AsidePublisher
 from consumers.decode import Decoder
@@ -17,9 +13,10 @@ from consumers.loop import FIRST_REST_S, LONGEST_REST_S, Consumer, Work
 from consumers.port import Source
 from consumers.settings import FAST, ConsumerSettings
 from engine import metrics
+from engine.backoff import Backoff
 from engine.errors import BrokerAway
 from engine.kafka.settings import KafkaSettings
-from engine.privacy import IdentifierKey, WorkspaceKey
+from engine.privacy import WorkspaceKey
 from engine.settings import Settings
 from engine.store.facts import Facts
 
@@ -42,15 +39,13 @@ def run(wiring: Wiring, stop: threading.Event) -> None:
         TopicMissing: There was none of this name when it began.
         TopicChanged, InstanceTaken, BrokerRefused, ClientMissing, StoreError: See there.
     """
-    workspace_key = WorkspaceKey(wiring.engine.workspace_key)
     with ExitStack() as stack:
-        facts = stack.enter_context(_opened(wiring.engine))
-        facts.check_keys(IdentifierKey(wiring.engine.identifier_key), workspace_key)
-        aside = AsidePublisher(lambda: _opened(wiring.engine), wiring.kafka)
+        facts = stack.enter_context(Facts.of(wiring.engine))
+        aside = AsidePublisher(lambda: Facts.open(wiring.engine.database_url), wiring.kafka)
         stack.callback(aside.close)
         work = Work(
             facts=facts,
-            workspace_key=workspace_key,
+            workspace_key=WorkspaceKey(wiring.engine.workspace_key),
             topic=wiring.kafka.topic,
             owner=wiring.consumer.owner,
             decoder=_decoder(wiring),
@@ -61,46 +56,11 @@ def run(wiring: Wiring, stop: threading.Event) -> None:
         if source is not None:
             stack.enter_context(closing(source))
             gc.freeze()  # what is there by now is no garbage, and need not be looked through
+            stack.callback(gc.enable)
+            gc.disable()  # messages make next to none; the loop collects that every few seconds
             log.info("consuming %s as %s", wiring.kafka.topic, wiring.consumer.owner)
             Consumer(source, work, stop).run()
     log.info("stopped; the batch in hand was finished")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C ends at once."""
-    stop = threading.Event()
-
-    def set_it(number: int, _: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, set_it) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def show_metrics(settings: Settings, port: int | None = None) -> None:
-    """Show metrics on a port, else on that of the settings, else not at all."""
-    asked = settings.metrics_port if port is None else port
-    if asked is not None:
-        host = settings.metrics_host
-        log.info("metrics: http://%s:%d/metrics", host, metrics.serve(asked, host))
-
-
-def tell() -> None:
-    """Let the loop say what it does on standard error; the client's own words stay out of it."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
-
-
-def _opened(settings: Settings) -> Facts:
-    return Facts.open(settings.database_url)
 
 
 def _decoder(wiring: Wiring) -> Decoder:
@@ -128,18 +88,15 @@ def _connected(wiring: Wiring, stop: threading.Event) -> Source | None:
         TopicMissing: A broker answers that there is no such topic.
     """
     make = _client(wiring)
-    pause = FIRST_REST_S
-    told = False
+    backoff = Backoff(FIRST_REST_S, LONGEST_REST_S)
     while not stop.is_set():
         try:
             source = make()
         except BrokerAway as away:
-            if not told:
+            if not backoff.failures:
                 log.warning("%s; waiting for it", away)
-            told = True
             metrics.broker_up(False)
-            stop.wait(pause * random.uniform(0.5, 1.0))
-            pause = min(2 * pause, LONGEST_REST_S)
+            stop.wait(backoff.next_s())
         else:
             metrics.broker_up(True)
             return source

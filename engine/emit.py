@@ -109,14 +109,10 @@ class Emitter:
             BadSetting, KeyMissing, OtherKey, StoreError, SpoolInUse, SpoolFailed: See there.
         """
         settings, kafka = Settings.load(environ), KafkaSettings.load(environ)
-        key, workspace = (
-            IdentifierKey(settings.identifier_key),
-            WorkspaceKey(settings.workspace_key),
-        )
         with ExitStack() as opened:
-            facts = opened.enter_context(Facts.open(settings.database_url))
-            facts.check_keys(key, workspace)
-            edge = Edge(key, facts.keyring(workspace), settings.phone_region)
+            facts = opened.enter_context(Facts.of(settings))
+            keyring = facts.keyring(WorkspaceKey(settings.workspace_key))
+            edge = Edge(IdentifierKey(settings.identifier_key), keyring, settings.phone_region)
             emitter = cls(edge, kafka, spool, on_error)
             emitter._closing = opened.pop_all()
         return emitter

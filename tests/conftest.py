@@ -13,7 +13,7 @@ from tests.import_world import new_world
 from tests.shop import Shop
 from tests.storing import Clock, empty_tables
 
-pytest_plugins = ["tests.emitting", "tests.services.fixtures"]
+pytest_plugins = ["tests.disks", "tests.emitting", "tests.services.fixtures"]
 
 
 def pytest_terminal_summary(terminalreporter):

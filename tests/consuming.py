@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from engine.codec import decode, encode
 from engine.store import offsets
@@ -136,19 +136,6 @@ class Pipeline:
             ]
             for one in sent:
                 one.get(timeout=60)
-
-    def messages(self, topic: str) -> list[Any]:
-        """All that a topic holds."""
-        with closing(KafkaConsumer(bootstrap_servers=self.kafka.servers.split(","))) as consumer:
-            places = [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic)]
-            consumer.assign(places)
-            consumer.seek_to_beginning(*places)
-            ends = consumer.end_offsets(places)
-            found = []
-            while any(consumer.position(one) < end for one, end in ends.items()):
-                for records in consumer.poll(timeout_ms=500).values():
-                    found += records
-            return found
 
     def facts(self) -> Facts:
         return Facts.open(self.url)

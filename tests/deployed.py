@@ -1,15 +1,15 @@
 """docker-compose.yml and what lies in deploy/, read as those read it who run it."""
 
 import json
-import os
 import re
 import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ruamel.yaml import YAML
+
+from tests.services.wanted import NotHere
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -101,9 +101,12 @@ _FUNCTIONS = {"histogram_quantile"}
 
 
 def program(name: str) -> str:
-    """A program of Debian's package prometheus; without it the test is skipped, in CI it fails."""
+    """A program of Debian's package prometheus.
+
+    Raises:
+        NotHere: The package is not installed.
+    """
     found = shutil.which(name)
     if found is None:
-        lacks = f"no {name} here: apt-get install prometheus"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacks)
+        raise NotHere(f"no {name} here: apt-get install prometheus")
     return found

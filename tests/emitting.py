@@ -1,11 +1,9 @@
 """Rows to emit, emitters for them, and what a topic then holds."""
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from engine.codec import decode
 from engine.edge import Edge
@@ -19,19 +17,6 @@ from tests.services.process import free_port
 from tests.storing import NOW, WORKSPACE_KEY
 
 IDENTIFIER_KEY = IdentifierKey(bytes(range(32, 64)))
-
-
-class Sent(NamedTuple):
-    """A message as it lies in a topic."""
-
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes
-
-    @property
-    def event_id(self) -> str:
-        return decode(self.value).event_id
 
 
 def row(number, who="an@example.vn", **more):
@@ -59,20 +44,6 @@ def edge_over(folder: Path) -> Edge:
 
 def at(servers: str, topic: str = "touchpoints") -> KafkaSettings:
     return KafkaSettings(tuple(servers.split(",")), topic)
-
-
-def messages(servers: str, topic: str) -> list[Sent]:
-    """All that a topic holds, by partition and offset."""
-    with closing(KafkaConsumer(bootstrap_servers=servers.split(","))) as consumer:
-        places = [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic)]
-        consumer.assign(places)
-        consumer.seek_to_beginning(*places)
-        ends = consumer.end_offsets(places)
-        found = []
-        while any(consumer.position(one) < end for one, end in ends.items()):
-            for records in consumer.poll(timeout_ms=500).values():
-                found += [Sent(one.partition, one.offset, one.key, one.value) for one in records]
-    return sorted(found)
 
 
 def murmur2(data: bytes) -> int:
@@ -124,9 +95,14 @@ def nowhere():
     return f"127.0.0.1:{free_port()}"
 
 
-def arrived(servers, topic):
+def event_ids(messages):
+    """Theirs, in the order of the messages."""
+    return [decode(message.value).event_id for message in messages]
+
+
+def arrived(kafka, topic):
     """The event ids in a topic, sorted, each once."""
-    return sorted({message.event_id for message in messages(servers, topic)})
+    return sorted(set(event_ids(kafka.messages(topic))))
 
 
 def ids(rows):

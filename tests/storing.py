@@ -3,16 +3,20 @@
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
+from eventsourcing.domain import CanMutateProtocol
 from psycopg import sql
 
+from engine.aggregates.lead import Lead
 from engine.codec import encode
 from engine.history import Histories
 from engine.lifecycle import Recorded, record
 from engine.privacy import WorkspaceKey
 from engine.store.facts import Facts
+from engine.store.mapper import LeadMapper
 from engine.touchpoint import NEVER_FOLDED, Arrival, Encoded, Identifier, Touchpoint
 
 WORKSPACE_KEY = WorkspaceKey(bytes(range(32)))
@@ -39,6 +43,32 @@ def empty_tables(url: str, schema: str = "facts") -> None:
         for (name,) in connection.execute(tables, (schema, "alembic_version")).fetchall():
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, name)))
         connection.execute(f"{sequences} WHERE schemaname = %s", (schema, schema))
+
+
+def keep(facts, *arrivals, **more):
+    """Record arrivals under the tests' workspace key."""
+    return record(facts, arrivals, workspace_key=WORKSPACE_KEY, **more)
+
+
+def counted(facts):
+    """What came of the source "test": received, recorded, duplicates, set aside."""
+    intake = facts.intake()["test"]
+    return intake.received, intake.recorded, intake.duplicates, intake.set_aside
+
+
+def check_stock_application(application, kept):
+    """The library's own application reads what was recorded: the first and third are Ann's."""
+    assert isinstance(application.mapper, LeadMapper)
+    (ann,) = who("email:ann")
+    lead = application.repository.get(UUID(ann.digest[:32]))
+    assert isinstance(lead, Lead)
+    assert lead.version == 2
+    assert application.repository.get(lead.id, version=1).version == 1
+    log = application.notification_log.select(start=1, limit=10)
+    assert [notification.id for notification in log] == [1, 2, 3]
+    events = [application.mapper.to_domain_event(notification) for notification in log]
+    assert all(isinstance(event, CanMutateProtocol) for event in events)
+    assert [events[0].data, events[2].data] == kept
 
 
 class Clock:

@@ -12,7 +12,7 @@ import pytest
 
 from engine.cli.emit import _lines, _Stop
 from engine.strict_json import MAX_LINE
-from tests.emitting import arrived, ids, messages, people, row
+from tests.emitting import arrived, ids, people, row
 from tests.services.process import free_port, wait_until
 from tests.test_readme import blocks, calls, environment
 
@@ -47,7 +47,7 @@ def test_rows_go_out_and_are_counted(kafka, leadledger):
     )
     assert (done.returncode, noted) == (0, "")
     assert said == "20 rows: 20 acknowledged, 0 refused\n"
-    assert arrived(kafka.servers, topic) == ids(people(20))
+    assert arrived(kafka, topic) == ids(people(20))
 
 
 @pytest.mark.services
@@ -78,7 +78,7 @@ def test_a_row_goes_out_before_the_next_is_there(kafka, leadledger):
     process = leadledger(kafka.servers, "emit", topic=topic)
     process.stdin.write(lines([row(1)]))
     process.stdin.flush()
-    assert wait_until(lambda: messages(kafka.servers, topic), 20)
+    assert wait_until(lambda: kafka.messages(topic), 20)
     process.communicate()
 
 
@@ -89,7 +89,7 @@ def test_ctrl_c_sees_through_what_was_read_and_says_where_it_stopped(kafka, lead
     process = leadledger(kafka.servers, "emit", topic=topic)
     process.stdin.write(lines(people(300)) + '{"source": "half a li')
     process.stdin.flush()
-    assert wait_until(lambda: len(messages(kafka.servers, topic)) == 300, 20)
+    assert wait_until(lambda: len(kafka.messages(topic)) == 300, 20)
     process.send_signal(number)
     said, noted = process.communicate()
     assert process.returncode == 130
@@ -103,7 +103,7 @@ def test_ctrl_c_names_the_rows_that_are_not_acknowledged(own_kafka, leadledger):
     process = leadledger(own_kafka.servers, "emit", topic=topic)
     process.stdin.write(lines(people(10)))
     process.stdin.flush()
-    assert wait_until(lambda: len(messages(own_kafka.servers, topic)) == 10, 20)
+    assert wait_until(lambda: len(own_kafka.messages(topic)) == 10, 20)
     own_kafka.freeze()
     process.stdin.write(lines(row(number) for number in range(10, 15)))
     process.stdin.flush()
@@ -129,7 +129,7 @@ def test_rows_wait_in_the_spool_until_a_run_that_finds_the_broker(kafka, leadled
     back = leadledger(kafka.servers, "emit", *spool, topic=topic)
     said, _ = back.communicate(lines([row(30)]))
     assert (back.returncode, said) == (0, "1 rows: 31 acknowledged, 0 refused\n")
-    assert arrived(kafka.servers, topic) == ids([*people(30), row(30)])
+    assert arrived(kafka, topic) == ids([*people(30), row(30)])
 
 
 @pytest.mark.services
@@ -159,7 +159,7 @@ def test_what_docs_kafka_shows_is_so(kafka, tmp_path):
     exec(compile(written["python"], page.name, "exec"), names)
     counts = names["send"](environment(tmp_path) | ours, people(5), tmp_path / "spool")
     assert (counts.received, counts.sent) == (5, 5)
-    assert arrived(kafka.servers, topic) == ids(people(5))
+    assert arrived(kafka, topic) == ids(people(5))
     with closing(kafka.admin()) as admin:
         admin.delete_topics([topic, f"{topic}.aside"])
 

@@ -344,7 +344,7 @@ def test_what_cannot_be_accepted_is_set_aside_published_sealed_and_taken_up_agai
     headers = [("traceparent", b"00-1"), ("cookie", b"an@example.vn")]
     pipeline.send_raw([(b"an@example.vn", value) for _, value in bad], headers, partition=0)
     consumer = pipeline.consumer()
-    assert wait_until(lambda: len(pipeline.messages(f"{pipeline.topic}.aside")) == len(bad))
+    assert wait_until(lambda: len(pipeline.kafka.messages(f"{pipeline.topic}.aside")) == len(bad))
 
     with pipeline.facts() as facts:
         items = facts.aside()
@@ -352,7 +352,7 @@ def test_what_cannot_be_accepted_is_set_aside_published_sealed_and_taken_up_agai
         assert [(item.origin, item.partition, item.line) for item in items] == [
             (pipeline.topic, 0, offset) for offset in range(1, 1 + len(bad))
         ]
-    published = pipeline.messages(f"{pipeline.topic}.aside")
+    published = pipeline.kafka.messages(f"{pipeline.topic}.aside")
     told = [{name: value.decode() for name, value in one.headers} for one in published]
     assert [one["reason"] for one in told] == [reason for reason, _ in bad]
     assert [int(one["offset"]) for one in told] == list(range(1, 1 + len(bad)))

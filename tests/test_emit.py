@@ -14,8 +14,8 @@ from engine.privacy import context_of, unseal
 from tests.emitting import (
     IDENTIFIER_KEY,
     arrived,
+    event_ids,
     ids,
-    messages,
     murmur2,
     nowhere,
     partition_of,
@@ -54,10 +54,10 @@ def test_a_touchpoint_lies_under_the_digest_of_its_primary_identifier(kafka, emi
     emitter = emitter_to(kafka.servers, topic)
     assert emitter.emit(rows) == range(1, 51)
     emitter.flush()
-    found = messages(kafka.servers, topic)
-    assert sorted(message.event_id for message in found) == ids(rows)
+    found = kafka.messages(topic)
+    assert sorted(event_ids(found)) == ids(rows)
     for message in found:
-        (person,) = (one for one in rows if one["event_id"] == message.event_id)
+        (person,) = (one for one in rows if one["event_id"] == decode(message.value).event_id)
         who = person["identifiers"][0]["value"]
         assert message.key.hex() == IDENTIFIER_KEY.digest("email", "", who)
         assert message.partition == partition_of(message.key, 4)
@@ -72,7 +72,7 @@ def test_what_names_nobody_lies_under_its_streams_digest(kafka, emitter_to):
     emitter = emitter_to(kafka.servers, topic)
     emitter.emit(retraction)
     emitter.flush()
-    (message,) = messages(kafka.servers, topic)
+    (message,) = kafka.messages(topic)
     assert message.key.hex() == decode(message.value).stream.digest
 
 
@@ -83,7 +83,7 @@ def test_nothing_personal_and_no_key_goes_on_the_topic(kafka, edge, emitter_to):
     emitter = emitter_to(kafka.servers, topic)
     emitter.emit([row(number, personal=secret) for number in range(3)])
     emitter.flush()
-    found = messages(kafka.servers, topic)
+    found = kafka.messages(topic)
     sealed = decode(found[0].value).sealed
     data_key = edge._keyring.keys([sealed.key_id])[sealed.key_id]
     database = edge._keyring._database
@@ -117,7 +117,7 @@ def test_rows_that_are_refused_are_told_by_number_and_reason_and_never_by_value(
     assert not [refusal for refusal in told if "Ann" in refusal.detail]
     counts = emitter.counts
     assert (counts.received, counts.sent, sum(counts.refused.values())) == (6, 2, 4)
-    assert arrived(kafka.servers, topic) == ["e-1", "e-3"]
+    assert arrived(kafka, topic) == ["e-1", "e-3"]
 
 
 @services
@@ -126,7 +126,7 @@ def test_a_callback_that_fails_stops_nothing(kafka, emitter_to):
     emitter = emitter_to(kafka.servers, topic, on_error=lambda refusal: 1 / 0)
     emitter.emit([b"{", row(1)])
     emitter.flush()
-    assert arrived(kafka.servers, topic) == ["e-1"]
+    assert arrived(kafka, topic) == ["e-1"]
 
 
 @services
@@ -141,7 +141,7 @@ def test_what_no_broker_takes_is_told_and_the_rest_goes_out(kafka, emitter_to):
     reason = "refused_by_broker", "MessageSizeTooLargeError"
     assert told == [Refusal(11, *reason), Refusal(21, *reason)]
     fine = [one for one in rows if one not in (rows[10], rows[20])]
-    assert arrived(kafka.servers, topic) == ids(fine)
+    assert arrived(kafka, topic) == ids(fine)
 
 
 @services
@@ -155,7 +155,7 @@ def test_what_no_broker_takes_does_not_stop_what_is_spooled_with_it(kafka, emitt
     emitter = emitter_to(kafka.servers, topic, on_error=told.append)
     assert wait_until(lambda: emitter.drain(1), 20)
     assert told == [Refusal(0, "refused_by_broker", "MessageSizeTooLargeError")]
-    assert arrived(kafka.servers, topic) == ids(one for one in rows if one is not rows[10])
+    assert arrived(kafka, topic) == ids(one for one in rows if one is not rows[10])
 
 
 @services
@@ -171,7 +171,7 @@ def test_threads_share_an_emitter(kafka, emitter_to):
         thread.join()
     emitter.close()
     assert emitter.counts.sent == 200
-    assert arrived(kafka.servers, topic) == ids(rows)
+    assert arrived(kafka, topic) == ids(rows)
 
 
 @services

@@ -16,7 +16,7 @@ from engine.emit import Emitter
 from engine.errors import BrokerAway, NotAcknowledged, SpoolInUse
 from engine.kafka import topics
 from engine.kafka.sender import Sender
-from tests.emitting import HASTY, arrived, at, ids, messages, nowhere, people, row
+from tests.emitting import HASTY, arrived, at, event_ids, ids, nowhere, people, row
 from tests.services.process import free_port, wait_until
 
 services = pytest.mark.services
@@ -39,7 +39,7 @@ def test_while_no_broker_is_there_rows_wait_on_disk_and_go_out_in_order(own_kafk
     emitter.flush()
     assert wait_until(lambda: emitter.drain(1), 30)
     assert (emitter.counts.spooled, emitter.problem) == (0, None)
-    found = [message.event_id for message in messages(own_kafka.servers, topic)]
+    found = event_ids(own_kafka.messages(topic))
     once = list(dict.fromkeys(found))
     assert once == [one["event_id"] for one in rows]
 
@@ -56,7 +56,7 @@ def test_a_broker_that_crashes_and_comes_back_loses_no_row(own_kafka, emitter_to
         time.sleep(0.02)
     emitter.flush(60)
     crash.join()
-    assert arrived(own_kafka.servers, topic) == ids(rows)
+    assert arrived(own_kafka, topic) == ids(rows)
     assert emitter.counts.sent == 2000
 
 
@@ -71,7 +71,7 @@ def test_a_leader_that_is_killed_takes_no_row_with_it(own_cluster, emitter_to):
     own_cluster.leader(settings.topic).kill()
     emitter.emit(rows[500:])
     emitter.flush(60)
-    assert arrived(own_cluster.servers, settings.topic) == ids(rows)
+    assert arrived(own_cluster, settings.topic) == ids(rows)
 
 
 @services
@@ -90,7 +90,7 @@ def test_a_broker_that_stands_still_costs_so_much_memory_and_no_more(own_kafka, 
     assert 100 < held < 200_000 / 1200  # some 250 bytes a row, and 1024 besides
     own_kafka.thaw()
     emitter.flush(30)
-    assert len(arrived(own_kafka.servers, topic)) == taken
+    assert len(arrived(own_kafka, topic)) == taken
 
 
 @services
@@ -105,7 +105,7 @@ def test_what_a_still_broker_does_not_acknowledge_goes_to_disk(own_kafka, emitte
     assert emitter.counts.spooled == 9
     own_kafka.thaw()
     assert wait_until(lambda: emitter.drain(1), 30)
-    assert arrived(own_kafka.servers, topic) == ids(people(10))
+    assert arrived(own_kafka, topic) == ids(people(10))
 
 
 @services
@@ -122,7 +122,7 @@ def test_closing_puts_on_disk_what_was_not_acknowledged_and_the_next_sends_it(
     own_kafka.thaw()
     following = emitter_to(own_kafka.servers, topic)
     assert wait_until(lambda: following.drain(1), 30)
-    assert arrived(own_kafka.servers, topic) == ids(people(10))
+    assert arrived(own_kafka, topic) == ids(people(10))
 
 
 @services
@@ -135,7 +135,7 @@ def test_a_topic_that_is_missing_is_waited_for(kafka, emitter_to):
     assert (waiting.value.rows, waiting.value.first, waiting.value.exit_code) == (1, 1, 7)
     kafka.create_topic(topic)
     emitter.flush()
-    assert arrived(kafka.servers, topic) == ["e-1"]
+    assert arrived(kafka, topic) == ["e-1"]
 
 
 def test_rows_without_spool_or_broker_are_named_when_their_emitter_goes(emitter_to):
@@ -225,4 +225,4 @@ def test_a_process_killed_while_it_spools_loses_nothing_it_acknowledged(kafka, t
     with Emitter(edge, at(kafka.servers, topic), tmp_path / "spool", limits=HASTY) as emitter:
         assert emitter.counts.spooled >= len(promised) > 0
         assert wait_until(lambda: emitter.drain(1), 30)
-    assert promised <= set(arrived(kafka.servers, topic))
+    assert promised <= set(arrived(kafka, topic))

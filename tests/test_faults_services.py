@@ -4,7 +4,6 @@ Each test lets things go wrong while touchpoints come in, each several times and
 order, with messages among them that nobody can accept; then the oracles are asked.
 """
 
-import os
 import random
 import shutil
 import signal
@@ -193,27 +192,13 @@ def test_who_writes_for_too_long_is_waited_for(kafka, begin):
 # Disks
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a disk of two megabytes, and a function that makes it larger."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("needs a small disk, which only root may mount")
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount")
-    yield disk, lambda: subprocess.run(["mount", "-o", "remount,size=256m", disk], check=True)
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
 def test_a_disk_that_is_full_is_waited_for(kafka, small_disk, begin):
-    disk, make_room = small_disk
-    run = begin(kafka, f"sqlite:///{disk}/facts.db", 3000)
+    small_disk.grow(2)
+    run = begin(kafka, f"sqlite:///{small_disk.folder}/facts.db", 3000)
     consumer, runner = run.consumer(BATCH=50), run.runner()
     run.send(SLICES)
     assert consumer.says("no room left"), consumer.said()
-    make_room()
+    small_disk.grow(256)
     run.drain(consumer, runner)
     run.check()
 

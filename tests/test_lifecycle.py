@@ -10,10 +10,10 @@ import pytest
 from engine import lifecycle
 from engine.edge import Edge, Row
 from engine.errors import Refused
-from engine.lifecycle import ImportState, record, retry_aside
+from engine.lifecycle import ImportState, retry_aside
 from engine.privacy import IdentifierKey
 from engine.store import aside, ledger
-from tests.storing import NOW, WORKSPACE_KEY, arrival, refused, store, told, touch
+from tests.storing import NOW, WORKSPACE_KEY, arrival, keep, refused, store, told, touch
 
 MINUTE = 60_000_000
 
@@ -21,10 +21,6 @@ MINUTE = 60_000_000
 @pytest.fixture
 def edge(facts):
     return Edge(IdentifierKey(bytes(range(32))), facts.keyring(WORKSPACE_KEY))
-
-
-def keep(facts, *arrivals, **more):
-    return record(facts, arrivals, workspace_key=WORKSPACE_KEY, **more)
 
 
 def balance(facts):

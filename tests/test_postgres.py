@@ -17,12 +17,11 @@ from engine.errors import (
     StoreMissing,
     StoreVersion,
 )
-from engine.lifecycle import record
 from engine.store.bulk import listed
 from engine.store.facts import Facts
 from engine.store.postgres import named
 from engine.store.postgres_connection import translated
-from tests.storing import WORKSPACE_KEY, arrival, store, touch
+from tests.storing import arrival, counted, keep, store, touch
 
 ONE_CONNECTION = [HealthCheck.function_scoped_fixture]  # that reads only, for all examples
 
@@ -31,15 +30,6 @@ ONE_CONNECTION = [HealthCheck.function_scoped_fixture]  # that reads only, for a
 def facts(facts_database, clock):
     with Facts.open(facts_database, clock=clock) as opened:
         yield opened
-
-
-def keep(facts, *arrivals, **more):
-    return record(facts, arrivals, workspace_key=WORKSPACE_KEY, **more)
-
-
-def counted(facts):
-    intake = facts.intake()["test"]
-    return intake.received, intake.recorded, intake.duplicates, intake.set_aside
 
 
 # Statements

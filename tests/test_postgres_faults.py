@@ -16,11 +16,11 @@ from engine.errors import (
     StoreLocked,
     StoreReadOnly,
 )
-from engine.lifecycle import ImportState, record
+from engine.lifecycle import ImportState
 from engine.store import postgres as postgres_module
 from engine.store.facts import Facts
 from engine.store.postgres import PostgresDatabase
-from tests.storing import WORKSPACE_KEY, arrival, refused, store, touch
+from tests.storing import arrival, counted, keep, refused, store, touch
 
 AWAY = 7
 
@@ -43,15 +43,6 @@ def far(facts_database, proxy, clock):
     """The facts, by way of the proxy."""
     with Facts.open(proxy.url(facts_database), clock=clock) as opened:
         yield opened
-
-
-def keep(facts, *arrivals, **more):
-    return record(facts, arrivals, workspace_key=WORKSPACE_KEY, **more)
-
-
-def counted(facts):
-    intake = facts.intake()["test"]
-    return intake.received, intake.recorded, intake.duplicates, intake.set_aside
 
 
 class Running:

@@ -20,14 +20,12 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
-from engine.aggregates.lead import Lead
 from engine.errors import BadSetting, StoreAway, StoreInDoubt
 from engine.store.facts import Facts
-from engine.store.mapper import LeadMapper
 from engine.store.postgres import PostgresDatabase
 from engine.store.postgres_factory import Factory
 from engine.store.postgres_recorder import BulkApplicationRecorder, BulkProcessRecorder
-from tests.storing import store, touch, who
+from tests.storing import check_stock_application, store, touch
 
 pytestmark = pytest.mark.services
 
@@ -118,18 +116,9 @@ def test_the_stock_application_reads_what_was_recorded(facts_database):
         store(facts, touch("3", occurred_at=3))
         (lead_number, *_) = facts.all_leads().tolist()
         kept = [row.data for row in facts.touchpoints_of(lead_number)]
-    application = Application(env=environment(facts_database))
-    assert isinstance(application.factory, Factory)
-    assert isinstance(application.mapper, LeadMapper)
-    (ann,) = who("email:ann")
-    lead = application.repository.get(UUID(ann.digest[:32]))
-    assert isinstance(lead, Lead)
-    assert lead.version == 2
-    log = application.notification_log.select(start=1, limit=10)
-    assert [notification.id for notification in log] == [1, 2, 3]
-    events = [application.mapper.to_domain_event(notification) for notification in log]
-    assert [events[0].data, events[2].data] == kept
-    application.close()
+    with closing(Application(env=environment(facts_database))) as application:
+        assert isinstance(application.factory, Factory)
+        check_stock_application(application, kept)
 
 
 def test_settings_of_one_application_count_for_it(facts_database):

@@ -12,29 +12,18 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError
 
-from tests.services.brokers import NoBroker
-from tests.services.fixtures import or_skip
 from tests.services.process import wait_until
+from tests.services.wanted import NotHere, or_skip
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.services
 
 
 def values(kafka, topic):
-    """All that a topic holds."""
-    with closing(KafkaConsumer(bootstrap_servers=kafka.servers.split(","))) as consumer:
-        partitions = [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic)]
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        ends = consumer.end_offsets(partitions)
-        found = []
-        while any(consumer.position(one) < end for one, end in ends.items()):
-            for records in consumer.poll(timeout_ms=500).values():
-                found += [record.value for record in records]
-        return found
+    return [message.value for message in kafka.messages(topic)]
 
 
 def producer(kafka):
@@ -247,12 +236,12 @@ def test_a_word_that_went_by_before_is_not_heard_again(echo, proxy_before):
 
 
 def missing():
-    raise NoBroker("there is no Java")
+    raise NotHere("no Apache Kafka: install Java, or set LEADLEDGER_TEST_KAFKA")
 
 
 def test_a_server_that_cannot_be_had_is_skipped_with_the_way_to_get_it(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="apt-get install default-jre-headless maven"):
+    with pytest.raises(pytest.skip.Exception, match="install Java"):
         or_skip(missing)
 
 

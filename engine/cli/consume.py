@@ -48,9 +48,10 @@ def consume_command(
         $ leadledger consume
         $ leadledger consume --client fast --instance consumer-1 --metrics-port 9464
     """
-    from consumers.run import Wiring, run, show_metrics, stopped_by_signals, tell
+    from consumers.run import Wiring, run
     from consumers.settings import CLIENT, GROUP, INSTANCE, ConsumerSettings
     from engine.kafka.settings import KafkaSettings
+    from engine.service import show_metrics, stopped_by_signals, tell
     from engine.settings import Settings
 
     tell()

@@ -1,12 +1,10 @@
 """Options that commands share, and the types of their values."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import date
+from typing import Any, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from datetime import date
 
 MANY_DIGITS = 20  # more than any instant has
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,8 +22,8 @@ class Instant(click.ParamType["int | date"]):
         from engine.errors import BadInstant
         from engine.instants import format_instant, parse_date, parse_instant
 
-        if not isinstance(value, str):
-            return value  # type: ignore[no-any-return]  # converted already
+        if isinstance(value, int | date):
+            return value  # converted already
         digits = value.isascii() and value.removeprefix("-").isdigit() and len(value) < MANY_DIGITS
         try:
             if day := parse_date(value):

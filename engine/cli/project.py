@@ -1,12 +1,6 @@
 """`project`: keep the read models up to date, for as long as it runs."""
 
-import logging
-import signal
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -38,12 +32,11 @@ def project_command(once: bool, metrics_port: int | None, db: str | None) -> Non
         if once:
             return _bring_up_to_date(opened)
         from engine.projections.follower import follow
+        from engine.service import show_metrics, stopped_by_signals, tell
 
-        logging.basicConfig(
-            level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-        )
-        opened.serve_metrics(metrics_port)
-        with _stopped_by_signals() as stop:
+        tell()
+        show_metrics(opened.settings, metrics_port)
+        with stopped_by_signals() as stop:
             stores = _stores(opened, stop)
             if stores is not None:
                 follow(*stores, stop.is_set)
@@ -71,20 +64,3 @@ def _stores(opened: Session, stop: threading.Event) -> "tuple[Facts, Models] | N
         except PASSING as error:
             patience.wait(error)
     return None
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set; the second one ends at once."""
-    stop = threading.Event()
-
-    def set_it(number: int, _: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, set_it) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -32,12 +32,10 @@ class Session:
     @cached_property
     def facts(self) -> "Facts":
         """The facts."""
-        from engine.privacy import IdentifierKey
         from engine.store.facts import Facts
 
-        facts = Facts.open(self.settings.database_url, create=self._create)
+        facts = Facts.of(self.settings, create=self._create)
         self._opened.append(facts)
-        facts.check_keys(IdentifierKey(self.settings.identifier_key), self.workspace_key)
         return facts
 
     @cached_property
@@ -124,16 +122,6 @@ class Session:
         )
         with progress("Deriving leads") as report:
             return reading.frames(self.facts, self.models, question, report)
-
-    def serve_metrics(self, port: int | None) -> None:
-        """Show metrics on a port, else on that of the settings, else not at all."""
-        from engine import metrics
-        from engine.cli.output import note
-
-        asked = self.settings.metrics_port if port is None else port
-        if asked is not None:
-            host = self.settings.metrics_host
-            note(f"metrics: http://{host}:{metrics.serve(asked, host)}/metrics")
 
     def close(self) -> None:
         """Close what was opened."""

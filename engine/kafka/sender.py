@@ -7,7 +7,6 @@ does no harm. While anything is spooled, what is new is spooled behind it.
 """
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from engine import metrics
+from engine.backoff import Backoff
 from engine.errors import EngineError, SpoolFailed
 from engine.kafka.client import HOPELESS, abandon, connected
 from engine.kafka.faults import fault
@@ -81,7 +81,7 @@ class Sender:
         metrics.spooled(self.spooled)
         self.problem: EngineError | None = None  # why nothing is acknowledged at the moment
         self._producer: Any = None
-        self._attempts = 0  # to reach a broker, in a row
+        self._backoff = Backoff(limits.retry_s, limits.retry_most_s)
         self._doubted = 0  # messages to be sent one by one, as no broker may take one of them
         self._segment: Path | None = None  # of the spool, that is being sent
         self._read: deque[Message] = deque()  # what of it is not acknowledged
@@ -172,8 +172,7 @@ class Sender:
                 self._changed.wait(max(0.0, self._next_attempt - time.monotonic()))
 
     def _connect(self) -> None:
-        self._attempts += 1
-        if self._attempts > 1:
+        if self._backoff.failures:
             metrics.retried("emit")
         try:
             self._producer = connected(
@@ -182,7 +181,7 @@ class Sender:
         except (EngineError, KafkaError, OSError, ValueError, RuntimeError) as error:
             self._miss(error)
             return
-        self._attempts = 0
+        self._backoff.reset()
         with self._changed:
             self.problem = None
         metrics.broker_up(True)
@@ -190,13 +189,12 @@ class Sender:
     def _miss(self, error: Exception) -> None:
         """The broker is away: note why, and when to look again."""
         problem = error if isinstance(error, EngineError) else fault(error, self._kafka)
-        wait_s = min(self._limits.retry_most_s, self._limits.retry_s * 2 ** min(self._attempts, 16))
         with self._changed:
             if self.problem is None:
                 log.warning("%s", problem)
             self.problem = problem
             self._misses += 1
-            self._next_attempt = time.monotonic() + wait_s * random.uniform(0.5, 1)
+            self._next_attempt = time.monotonic() + self._backoff.next_s()
             self._changed.notify_all()
         metrics.broker_up(False)
 

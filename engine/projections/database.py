@@ -6,21 +6,19 @@ other's tables are dropped. Nothing here is a fact: all of it can be deleted.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
-from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
-from sqlalchemy.sql import quoted_name
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDLElement
+from sqlalchemy.sql import ClauseElement, quoted_name
 
 from engine.errors import (
     NotAStore,
@@ -34,6 +32,7 @@ from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
 from engine.projections.turns import DERIVING, FOLLOWING, FileTurns, Turns
 from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Database
+from engine.store.dialects import dialect_of
 from engine.store.sqlite import Database as SqliteDatabase
 from engine.store.sqlite import Format
 
@@ -54,15 +53,11 @@ generations = Table(
     Column("checkpoint", BigInteger, nullable=False, comment="position"),
     Column("anchor", TEXT, nullable=False, comment="digest of the event at the checkpoint"),
 )
-_DIALECTS: Mapping[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),
-    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call]
-}
 
 
 def statements(dialect: str) -> Sequence[str]:
     """What makes a new database of read models, in the words of "sqlite" or "postgresql"."""
-    return (str(CreateTable(generations).compile(dialect=_DIALECTS[dialect])),)
+    return (str(CreateTable(generations).compile(dialect=dialect_of(dialect))),)
 
 
 FORMAT = Format(application_id=0x4C65_5264, version=1, statements=partial(statements, "sqlite"))
@@ -125,7 +120,9 @@ class Models:
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{where}{suffix}").unlink(missing_ok=True)
         else:
-            _drop_schema(where)
+            from engine.store.postgres import drop_schema
+
+            drop_schema(where, SCHEMA)
 
     def close(self) -> None:
         """Close every connection."""
@@ -177,15 +174,6 @@ def _on_server(url: str) -> tuple[Database, Turns]:
 
     home = Home(SCHEMA, generations.name, partial(statements, "postgresql"))
     return PostgresDatabase(url, home, create=True), PostgresTurns(url, SCHEMA)
-
-
-def _drop_schema(url: str) -> None:
-    from engine.store.postgres import named
-    from engine.store.postgres_connection import connect
-    from engine.store.postgres_faults import told_clearly
-
-    with told_clearly(named(url)), closing(connect(url, SCHEMA)) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
 
 
 def live_generation(connection: Connection) -> Generation | None:
@@ -344,11 +332,11 @@ def _drop(connection: Connection, number: int) -> None:
     connection.execute("DELETE FROM generations WHERE number = ?", (number,))
 
 
-def _make(connection: Connection, change: Any) -> None:
+def _make(connection: Connection, change: ExecutableDDLElement) -> None:
     """Make or drop a table, in the words of the database."""
-    connection.execute(str(change.compile(dialect=_DIALECTS[connection.dialect])))
+    connection.execute(str(change.compile(dialect=dialect_of(connection.dialect))))
 
 
-def _sql(statement: object) -> str:
+def _sql(statement: ClauseElement) -> str:
     """What a statement of SQLAlchemy is in SQLite's words, with ? for every value."""
-    return str(statement.compile(dialect=_DIALECTS["sqlite"]))  # type: ignore[attr-defined]
+    return str(statement.compile(dialect=dialect_of("sqlite")))

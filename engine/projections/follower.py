@@ -6,7 +6,6 @@ and the next one goes on from there.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import metrics
+from engine.backoff import Backoff
 from engine.errors import StoreAway, StoreFull, StoreIO
 from engine.instants import MINUTE_US
 from engine.projections import database
@@ -57,18 +57,20 @@ class Patience:
 
     def __init__(self, stopping: Callable[[], bool]) -> None:
         self._stopping = stopping
-        self.failures = 0  # one after the other
+        self._backoff = Backoff(RETRY_S, LONGEST_RETRY_S)
 
     def wait(self, error: Exception) -> None:
         """Wait before trying again."""
-        self.failures += 1
         metrics.retried("project")
         if isinstance(error, StoreAway) and error.code == StoreAway.code:
             metrics.database_up(False)
-        longest_s = min(RETRY_S * 2 ** min(self.failures, 16), LONGEST_RETRY_S)
-        wait_s = longest_s * random.uniform(0.5, 1)
+        wait_s = self._backoff.next_s()
         log.warning("%s (again in %.1f s)", error, wait_s)
         pause(wait_s, self._stopping)
+
+    def reset(self) -> None:
+        """It went well."""
+        self._backoff.reset()
 
 
 class Follower:
@@ -102,9 +104,11 @@ class Follower:
             reach = self._facts.reach(stood.live.checkpoint, self._batch)
             self._tell(stood, reach, now)
             if not stood.calls_for_work(reach, now):
-                self._stood, self.patience.failures = stood, 0
+                self._stood = stood
+                self.patience.reset()
                 return None
-        self._stood, self.patience.failures = self._brought_forward(now), 0
+        self._stood = self._brought_forward(now)
+        self.patience.reset()
         return self._tell_visible(stood, self._stood) if stood else 0
 
     def stay(self, rest: Callable[[float], None]) -> None:
@@ -119,8 +123,8 @@ class Follower:
                 rest(pause_s)
                 continue
             pause_s = SHORTEST_S
-            if moved < self._batch:  # a third of the time others may have the processor
-                time.sleep(min(max((time.monotonic() - begun) / 2, SHORTEST_S), LONGEST_S))
+            if moved < self._batch:  # for others to have the processor
+                time.sleep(min(max((time.monotonic() - begun) / 8, SHORTEST_S), LONGEST_S))
             rest(0)
 
     def _load_code(self) -> None:

@@ -13,7 +13,7 @@ from engine.errors import UnknownStore
 from engine.history import Histories
 from engine.identity import originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
-from engine.settings import database_path
+from engine.settings import Settings, database_path
 from engine.store import aside, ledger, reading, rulebook, sqlite
 from engine.store.aside import Aside
 from engine.store.connection import Connection, Database
@@ -60,6 +60,23 @@ class Facts:
             NotAStore, StoreVersion, StoreCorrupt, StoreReadOnly, StoreAway: See there.
         """
         return cls(_database(str(url), create=create), clock)
+
+    @classmethod
+    def of(cls, settings: Settings, *, create: bool = True) -> Self:
+        """Open the facts that settings name, and make sure that the keys there are theirs.
+
+        Raises:
+            OtherKey, StoreError: See `check_keys` and `open`.
+        """
+        facts = cls.open(settings.database_url, create=create)
+        try:
+            facts.check_keys(
+                IdentifierKey(settings.identifier_key), WorkspaceKey(settings.workspace_key)
+            )
+        except BaseException:
+            facts.close()
+            raise
+        return facts
 
     def close(self) -> None:
         """Close every connection."""

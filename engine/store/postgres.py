@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from engine.backoff import Backoff
 from engine.errors import NotAStore, StoreInDoubt, StoreMissing
 from engine.store.postgres_connection import PostgresConnection, connect
 from engine.store.postgres_faults import LOCK_TIMEOUT_S, reason, told_clearly
@@ -198,7 +199,7 @@ class PostgresDatabase:
             StoreInDoubt: The server does not come back in time, or cannot tell.
         """
         begun = time.monotonic()
-        pause_s = _FIRST_PAUSE_S
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while True:
             try:
                 found = self._look(unheard)
@@ -206,8 +207,7 @@ class PostgresDatabase:
             except psycopg.OperationalError as error:
                 if time.monotonic() - begun > LOOK_FOR_S:
                     raise StoreInDoubt(self._name, why) from error
-            time.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            time.sleep(backoff.next_s())
         if found is None:
             raise StoreInDoubt(self._name, why)
         return found

@@ -81,9 +81,10 @@ class _Database(PostgresDatabase):
         return connect(self._url(), self.home.schema)
 
     def _url(self) -> str:
-        given: dict[str, Any] = dict(self._pool.kwargs)  # type: ignore[arg-type]
+        given = self._pool.kwargs
+        assert isinstance(given, dict)  # the library gives no function
         if self._pool.get_password_func:
-            given["password"] = self._pool.get_password_func()
+            given = {**given, "password": self._pool.get_password_func()}
         names = ("user", "password", "host", "port", "dbname")
         user, password, host, port, name = (quote(str(given[one]), safe="") for one in names)
         return f"postgresql://{user}:{password}@{host}:{port}/{name}"

@@ -8,7 +8,7 @@ SQLAlchemy takes a while to load: engine/store/schema.py asks for this module on
 tables are made.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -24,10 +24,11 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 from sqlalchemy.types import TypeEngine
+
+from engine.store.dialects import dialect_of
 
 METADATA = MetaData()
 EVENTS: Mapping[str, Sequence[str]] = {
@@ -61,10 +62,6 @@ EVENTS: Mapping[str, Sequence[str]] = {
     ),
 }
 
-_DIALECTS: Mapping[str, Callable[[], Dialect]] = {
-    "sqlite": sqlite.dialect,
-    "postgresql": postgresql.dialect,
-}
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 _TEXT = Text().with_variant(Text(collation="C"), "postgresql")  # by its bytes, as SQLite compares
 _ORIGINATOR = Text().with_variant(Uuid(), "postgresql")  # as `stored_events` has it
@@ -73,7 +70,7 @@ _BYTES = LargeBinary()
 
 def statements(dialect: str) -> list[str]:
     """What makes all tables and indexes, in the words of "sqlite" or "postgresql"."""
-    return [*EVENTS[dialect], *_declared(_DIALECTS[dialect]())]
+    return [*EVENTS[dialect], *_declared(dialect_of(dialect))]
 
 
 def names() -> set[str]:

@@ -1,9 +1,5 @@
 """`leadledger project` for a warm parent: all is imported before processes are forked off."""
 
-import engine.cli.project
-import engine.projections.follower
-import engine.store.postgres
-import engine.store.sqlite  # noqa: F401 - all of these are there before the fork
 from engine.cli.main import cli
 from engine.folding import fold
 from engine.rulefile import load, shipped

@@ -19,13 +19,19 @@ from tests.services.process import wait_until
 from tests.warm import Warm
 
 CONSUMER, RUNNER = "consumers.__main__", "tests.faults.project"
+LATE = (  # what both would load once they run
+    "engine.cli.project",
+    "engine.projections.follower",
+    "engine.store.postgres",
+    "engine.store.sqlite",
+)
 STUCK_S = 60.0
 
 
 def new_warm() -> Warm:
     """A parent that forks consumers and runners off; the fold's machine code is there before it."""
     fold(histories(5), load(shipped()["default"]), NOW)
-    return Warm(CONSUMER, "consumers.kafka_python", RUNNER)
+    return Warm(CONSUMER, "consumers.kafka_python", RUNNER, *LATE)
 
 
 class Run:

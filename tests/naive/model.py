@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.naive.book import Book, Entry
 from tests.naive.fold import fold
+from tests.naive.identity import Identity
 from tests.naive.lead import Lead
 from tests.naive.states import Line, funnel_lines, state
 from tests.naive.touchpoints import Edge, Touch, leads
@@ -43,12 +44,15 @@ def run(
     *,
     key: bytes = KEY,
     received_at: int | None = None,
+    identity: int | None = None,
 ) -> Outcome:
     """Take the deliveries in, in order, and read at every instant.
 
     `book` is one rule set as TOML or (TOML, effective_at) in order of publication. An
     instant with a number beside it reads what was known after so many accepted ones.
     `received_at`, where given, is when all deliveries came: it sets aside the future.
+    `identity` asks who is who, and is the number above which an identifier is too common;
+    without it, one primary identifier is one lead.
     """
     outcome = Outcome()
     edge = Edge(key, received_at)
@@ -63,15 +67,21 @@ def run(
     rules = Book.of(book)
     for asked in instants:
         at, known = asked if isinstance(asked, tuple) else (asked, None)
-        outcome.reads.append(read(rules, edge.accepted[:known], instant_us(at), outcome.met))
+        histories = persons(edge.accepted[:known], identity)
+        outcome.reads.append(read(rules, histories, instant_us(at), outcome.met))
         outcome.reads[-1].known = known
     return outcome
 
 
-def read(book: Book, known: list[Touch], at: int, met: Counter[str]) -> Read:
+def persons(known: list[Touch], identity: int | None) -> list[list[Touch]]:
+    """The folded touchpoints of each lead, as far as who is who is asked for."""
+    return leads(known) if identity is None else list(Identity(known, identity).leads().values())
+
+
+def read(book: Book, histories: list[list[Touch]], at: int, met: Counter[str]) -> Read:
     """Every export as of one instant."""
     rules = book.in_force(at)
-    folded = [fold(touches, book, at, met) for touches in leads(known) if touches[0].at <= at]
+    folded = [fold(touches, book, at, met) for touches in histories if touches[0].at <= at]
     folded.sort(key=first_id)
     return Read(
         as_of=at,

@@ -5,8 +5,11 @@ import hmac
 import json
 import math
 import re
+import tomllib
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tests.naive.units import END_OF_TIME, SECOND, instant_us
@@ -15,6 +18,7 @@ STRONG = ("crm_id", "user_id", "email", "phone", "external_id")
 PRECEDENCE = (*STRONG, "anonymous_id", "click_id")
 LINKS = ("identity_linked", "identity_unlinked")
 NEVER_FOLDED = ("touchpoint_retracted", "ad_spend_reported", *LINKS)
+PLACEHOLDERS = Path(__file__).parents[2] / "schemas" / "placeholders.toml"
 AHEAD = 300 * SECOND  # a touchpoint may lie this far after its receipt
 
 CHANNELS = frozenset(
@@ -42,6 +46,8 @@ NEEDED_TEXTS = {
     "touchpoint_retracted": ("source", "event_id"),
 }
 
+Identifier = tuple[int, bytes]  # precedence, digest
+
 
 class NotCanonicalError(ValueError):
     """A delivery that no canonical touchpoint can be made of."""
@@ -61,7 +67,12 @@ class Touch:
     actor: dict[str, str]
     amount: dict[str, Any] | None
     attributes: dict[str, Any]
-    stream: tuple[int, bytes] | None  # the primary identifier: precedence, digest
+    identifiers: tuple[Identifier, ...]  # by precedence, then by digest
+
+    @property
+    def stream(self) -> Identifier | None:
+        """The primary identifier."""
+        return self.identifiers[0] if self.identifiers else None
 
     @property
     def id(self) -> tuple[str, str]:
@@ -99,6 +110,20 @@ def identifier(written: dict[str, Any], source: str) -> tuple[str, str, str]:
     return kind, text(namespace), value
 
 
+@cache
+def placeholders() -> dict[str, list[str]]:
+    """What is written where nobody is meant."""
+    return tomllib.loads(PLACEHOLDERS.read_text(encoding="utf-8"))
+
+
+def names_nobody(written: dict[str, Any]) -> bool:
+    """Whether an identifier is a role or a placeholder."""
+    known, kind = placeholders(), written["kind"]
+    value = text(written["value"]).strip().casefold()
+    role = kind == "email" and value.split("@")[0] in known["roles"]
+    return role or value in ["", *known["any"], *known.get(kind, ())]
+
+
 def digest(who: tuple[str, str, str], key: bytes) -> bytes:
     """The keyed digest of kind, namespace and canonical value."""
     return hmac.new(key, "\x1f".join(who).encode(), hashlib.sha256).digest()
@@ -123,7 +148,8 @@ def named(record: dict[str, Any] | None) -> dict[str, Any]:
 def canonical(delivery: dict[str, Any]) -> dict[str, Any]:
     """All that one delivery says, with defaults written out and texts made canonical."""
     source = text(delivery["source"], 64)
-    who = {identifier(one, source) for one in delivery.get("identifiers") or ()}
+    persons = [one for one in delivery.get("identifiers") or () if not names_nobody(one)]
+    who = {identifier(one, source) for one in persons}
     mentions = {(one["role"], *identifier(one, source)) for one in delivery.get("mentions") or ()}
     try:
         at = instant_us(delivery["occurred_at"])
@@ -222,7 +248,7 @@ class Edge:
             actor=said["actor"],
             amount=said["amount"],
             attributes=said["attributes"],
-            stream=min(ranked, default=None),
+            identifiers=tuple(sorted(ranked)),
         )
 
 
@@ -235,14 +261,19 @@ def retracted(known: list[Touch]) -> set[tuple[str, str]]:
     }
 
 
+def folded(known: list[Touch]) -> list[Touch]:
+    """What is folded of the known touchpoints, in happening order."""
+    void = retracted(known)
+    kept = [touch for touch in known if touch.type not in NEVER_FOLDED and touch.id not in void]
+    return sorted(kept, key=lambda touch: touch.happening_order)
+
+
 def leads(known: list[Touch]) -> list[list[Touch]]:
     """The folded touchpoints of each lead, in happening order.
 
-    One primary identifier is one lead here: the place where identity would come in.
+    One primary identifier is one lead here; `Identity` says who is one person.
     """
-    void = retracted(known)
-    streams: dict[tuple[int, bytes] | None, list[Touch]] = {}
-    for touch in known:
-        if touch.type not in NEVER_FOLDED and touch.id not in void:
-            streams.setdefault(touch.stream, []).append(touch)
-    return [sorted(stream, key=lambda touch: touch.happening_order) for stream in streams.values()]
+    streams: dict[Identifier | None, list[Touch]] = {}
+    for touch in folded(known):
+        streams.setdefault(touch.stream, []).append(touch)
+    return list(streams.values())

@@ -17,10 +17,12 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from tests.services.process import Service, free_port
+from tests.services.wanted import NotHere
 
 JAVA_WANTED = 17
 HOW_TO_GET_ONE = (
@@ -32,21 +34,14 @@ FOR_SPEED = ("-Xms1g", "-Xmx1g")  # what a benchmark wants
 _HERE = Path(__file__).parent / "kafka"
 
 
-class NoBroker(Exception):
-    """A broker is wanted, and there is no way to have one."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"no Apache Kafka for the tests: {why}; {HOW_TO_GET_ONE}")
-
-
 def jars() -> Path:
     """The folder of a broker's jars; fetched when asked for the first time on a machine.
 
     Raises:
-        NoBroker: Java or Maven is missing, or Maven got nothing.
+        NotHere: Java or Maven is missing, or Maven got nothing.
     """
     if _java_version() < JAVA_WANTED:
-        raise NoBroker(f"there is no Java from {JAVA_WANTED} on")
+        raise _no_broker(f"there is no Java from {JAVA_WANTED} on")
     pom = _HERE / "pom.xml"
     digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "leadledger"
@@ -57,6 +52,10 @@ def jars() -> Path:
         if not folder.exists():
             _fetch(pom, folder)
     return folder
+
+
+def _no_broker(why: str) -> NotHere:
+    return NotHere(f"no Apache Kafka for the tests: {why}; {HOW_TO_GET_ONE}")
 
 
 def _java_version() -> int:
@@ -72,7 +71,7 @@ def _java_version() -> int:
 
 def _fetch(pom: Path, folder: Path) -> None:
     if not shutil.which("mvn"):
-        raise NoBroker("there is no Maven to fetch its jars with")
+        raise _no_broker("there is no Maven to fetch its jars with")
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
         got = Path(unfinished, "jars")
         command = ["mvn", "-B", "-q", "--strict-checksums", "-f", pom]
@@ -82,7 +81,7 @@ def _fetch(pom: Path, folder: Path) -> None:
         )
         if outcome.returncode:
             last = outcome.stdout.strip().splitlines()[-5:]
-            raise NoBroker(" ".join(["Maven could not fetch its jars:", *last]))
+            raise _no_broker(" ".join(["Maven could not fetch its jars:", *last]))
         got.rename(folder)
 
 
@@ -113,6 +112,19 @@ class Kafka:
             wanted = {name: {"num_partitions": partitions, "configs": configs}}
             admin.create_topics(wanted, wait_for_metadata=True)
         self._topics.append(name)
+
+    def messages(self, topic: str) -> list[Any]:
+        """All that a topic holds, by partition and offset."""
+        with closing(KafkaConsumer(bootstrap_servers=self.servers.split(","))) as consumer:
+            places = [TopicPartition(topic, one) for one in consumer.partitions_for_topic(topic)]
+            consumer.assign(places)
+            consumer.seek_to_beginning(*places)
+            ends = consumer.end_offsets(places)
+            found: list[Any] = []
+            while any(consumer.position(one) < end for one, end in ends.items()):
+                for records in consumer.poll(timeout_ms=500).values():
+                    found += records
+        return sorted(found, key=lambda one: (one.partition, one.offset))
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic."""

@@ -13,14 +13,15 @@ from typing import TypeVar
 
 import pytest
 
-from tests.services.brokers import Broker, Cluster, Kafka, NoBroker, jars
+from tests.services.brokers import Broker, Cluster, Kafka, jars
 from tests.services.janitor import watched_folder
-from tests.services.postgres import NoPostgres, OwnPostgres, Postgres, programs
+from tests.services.postgres import OwnPostgres, Postgres, programs
 from tests.services.proxy import Proxy
+from tests.services.wanted import or_skip
 
 KAFKA = "LEADLEDGER_TEST_KAFKA"
 POSTGRES = "LEADLEDGER_TEST_POSTGRES"
-Got = TypeVar("Got")
+Served = TypeVar("Served", Broker, Cluster, OwnPostgres)
 
 
 class TestRun:
@@ -51,14 +52,6 @@ def _process_of_the_run() -> int:
     return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
 
-def or_skip(get: Callable[[], Got]) -> Got:
-    """What is got; where it cannot be had a test fails under CI, and elsewhere is skipped."""
-    try:
-        return get()
-    except (NoBroker, NoPostgres) as missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(missing))
-
-
 @pytest.fixture(scope="session")
 def test_run(tmp_path_factory):
     """What the workers of this run share."""
@@ -84,9 +77,7 @@ def kafka(test_run):
 def own_kafka(test_run):
     """A broker of one node that this test alone uses."""
     found = or_skip(jars)
-    with test_run.lock("own-kafka"):
-        broker = Broker(test_run.folder() / "own-kafka", found)
-        broker.start()
+    with _own(test_run, "own-kafka", lambda folder: Broker(folder, found)) as broker:
         yield broker
 
 
@@ -94,10 +85,24 @@ def own_kafka(test_run):
 def own_cluster(test_run):
     """A cluster of three nodes that this test alone uses."""
     found = or_skip(jars)
-    with test_run.lock("own-cluster"):
-        cluster = Cluster(test_run.folder() / "own-cluster", found)
-        cluster.start()
+    with _own(test_run, "own-cluster", lambda folder: Cluster(folder, found)) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def own_postgres(test_run):
+    """A PostgreSQL that this test alone uses."""
+    or_skip(programs)
+    with _own(test_run, "own-postgres", OwnPostgres) as server:
+        yield server
+
+
+@contextmanager
+def _own(test_run: TestRun, name: str, make: Callable[[Path], Served]) -> Iterator[Served]:
+    with test_run.lock(name):
+        served = make(test_run.folder() / name)
+        served.start()
+        yield served
 
 
 @pytest.fixture(scope="session")
@@ -118,16 +123,6 @@ def database(postgres):
     url = postgres.new_database()
     yield url
     postgres.drop_database(url)
-
-
-@pytest.fixture
-def own_postgres(test_run):
-    """A PostgreSQL that this test alone uses."""
-    or_skip(programs)
-    with test_run.lock("own-postgres"):
-        server = OwnPostgres(test_run.folder() / "own-postgres")
-        server.start()
-        yield server
 
 
 @pytest.fixture

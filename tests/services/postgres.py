@@ -14,6 +14,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from tests.services.process import Service, as_user, free_port
+from tests.services.wanted import NotHere
 
 HOW_TO_GET_ONE = (
     "install the development packages (./check does), or set LEADLEDGER_TEST_POSTGRES to the "
@@ -24,22 +25,16 @@ _INSTALL = "pginstall18"
 _ROOT_STANDS_IN = "nobody"  # PostgreSQL refuses to run as root
 
 
-class NoPostgres(Exception):
-    """A PostgreSQL is wanted, and there is no way to have one."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"no PostgreSQL for the tests: {why}; {HOW_TO_GET_ONE}")
-
-
 def programs() -> Path:
     """The folder of `postgres`, `initdb`, `pg_dump` and the like.
 
     Raises:
-        NoPostgres: The wheel is not installed.
+        NotHere: The wheel is not installed.
     """
     found = find_spec(_WHEEL)  # found, not imported: importing it makes folders of its own
     if found is None or not found.submodule_search_locations:
-        raise NoPostgres(f"the package {_WHEEL} is not installed")
+        why = f"the package {_WHEEL} is not installed"
+        raise NotHere(f"no PostgreSQL for the tests: {why}; {HOW_TO_GET_ONE}")
     return Path(found.submodule_search_locations[0], _INSTALL, "bin")
 
 
