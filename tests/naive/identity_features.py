@@ -239,3 +239,34 @@ def changes(earlier: Identity, later: Identity) -> tuple[int, int]:
 def identity_features(known: list[Touch], limit: int) -> Counter[str]:
     """How often each feature of identity is met by accepted touchpoints, in order of arrival."""
     return Met(known, limit).count()
+
+
+TO_BE_MET = frozenset(
+    """
+    pair:joined_by_a_touchpoint pair:joined_by_a_link_alone pair:joined_by_others
+    pair:unlinked_by_a_later_fact pair:linked_again pair:last_fact_arrived_before_another
+    pair:facts_disagree_at_one_instant pair:fact_repeated pair:linked_with_a_too_common_one
+    unlink:parts unlink:leaves_another_way
+    unlink:voids_what_was_before unlink:voids_what_comes_after
+    too_common:at_all too_common:just_not too_common:fell_apart too_common:parts_others
+    too_common:by_its_own_kind too_common:healed_by_a_retraction
+    strong:first_is_too_common strong:all_too_common strong:of_several_leads
+    cookie:owned_before cookie:owned_after cookie:unowned cookie:between_two_owners
+    cookie:switched_owner cookie:unowned_because_too_common
+    cookie:told_by_an_earlier_one_because_too_common cookie:unowned_beside_an_owned_click
+    click:owned_before click:owned_after click:unowned click:between_two_owners
+    click:switched_owner click:unowned_because_too_common
+    click:told_by_an_earlier_one_because_too_common
+    click:by_strong click:by_the_cookie_of_a_person click:by_the_cookie_of_nobody
+    click:whose_cookie_changed_hands_since
+    several_cookies:none_owned several_cookies:first_not_owned several_cookies:with_two_owners
+    several_clicks:none_owned several_clicks:first_not_owned several_clicks:with_two_owners
+    retraction:of_identity_linked_before_it retraction:of_identity_linked_after_it
+    retraction:of_identity_unlinked_before_it retraction:of_identity_unlinked_after_it
+    retraction:of_a_touchpoint_before_it retraction:of_a_touchpoint_after_it
+    retraction:of_a_retraction retractions:join retractions:part
+    later_known:joins later_known:parts named_beside_the_point:at_all
+    lead:of_several_streams lead:anonymous
+    lead:goes_by_another_than_its_first lead:goes_by_what_is_not_folded
+    """.split()
+)

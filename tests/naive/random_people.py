@@ -18,7 +18,7 @@ OFFICE: list[Delivery] = [
     {"kind": "crm_id", "namespace": "crm", "value": "office"},
 ]
 COMPUTERS: list[Delivery] = [{"kind": "anonymous_id", "value": f"pc{n}"} for n in range(2)]
-CLICKS: list[Delivery] = [{"kind": "click_id", "value": f"c{n}"} for n in range(3)]
+CLICKS: list[Delivery] = [{"kind": "click_id", "value": f"c{n}"} for n in range(4)]
 NOBODY: list[Delivery] = [
     {"kind": "email", "value": "n/a"},
     {"kind": "phone", "value": "0"},
@@ -53,7 +53,7 @@ class PeopleTeller(Teller):
     def __init__(self, random: Random, rules: Rules) -> None:
         count = random.choice([2, 3, 4, 5, 6, 7, 8])
         self.office = random.sample(OFFICE, random.choice([1, 1, 2]))
-        self.calls = random.choice([3, 8, 16])
+        self.calls = random.choice([3, 10, 16])
         self.persons = [person(random, number) for number in range(count)]
         super().__init__(random, rules, [one for names in self.persons for one in names])
         self.pairs: list[list[Delivery]] = []  # strong ones that stood on one touchpoint
@@ -61,6 +61,7 @@ class PeopleTeller(Teller):
         self.linked_at: list[int] = []
         self.links: list[tuple[str, str]] = []
         self.evidence: list[tuple[str, str]] = []
+        self.office_evidence: list[tuple[str, str]] = []
 
     # Who is on a touchpoint
 
@@ -75,7 +76,7 @@ class PeopleTeller(Teller):
         return self.random.sample([*own, *COMPUTERS], count)
 
     def clicks(self) -> list[Delivery]:
-        return self.random.sample(CLICKS, 2 if chance(self.random, 25) else 1)
+        return self.random.sample(CLICKS, 2 if chance(self.random, 30) else 1)
 
     def some(self, percent: int, who: list[Delivery]) -> list[Delivery]:
         return who if chance(self.random, percent) else []
@@ -132,7 +133,10 @@ class PeopleTeller(Teller):
         if self.linked_at and chance(self.random, 40):
             at = self.random.choice(self.linked_at)
         self.linked_at.append(at)
-        return self.tell(self.random.choice(LINKS), self.pair(), {"reason": "said so"}, at)
+        pair = self.pair()
+        self.linked.append(pair)
+        beside = self.some(8, self.cookies(list(self.people)))
+        return self.tell(self.random.choice(LINKS), pair + beside, {"reason": "said so"}, at)
 
     def tell(self, kind: str, who: list[Delivery], attributes: Delivery, at: int) -> Delivery:
         random = self.random
@@ -156,11 +160,11 @@ class PeopleTeller(Teller):
         self.ids.append(name)
         if told["type"] in LINKS:
             self.links.append(name)
-            self.linked.append(who)
         elif told["type"] == "touchpoint_retracted":
             self.retractions.append(name)
         elif len(who) > 1:
-            self.evidence.append(name)
+            crowded = any(one in self.office for one in who)
+            (self.office_evidence if crowded else self.evidence).append(name)
             strong = [one for one in who if one["kind"] in STRONG]
             self.pairs += map(list, combinations(strong, 2))
 
@@ -177,8 +181,8 @@ class PeopleTeller(Teller):
     def target(self) -> Delivery:
         """What a retraction voids: mostly evidence, now and then what is still to come."""
         ahead = [(source, f"e{len(self.ids) + n}") for source in ("web", "crm") for n in range(6)]
-        choices = [self.evidence, self.links, self.evidence, self.ids, self.retractions, ahead]
-        source, event_id = self.random.choice(self.random.choice(choices) or ahead)
+        told = [self.evidence, self.office_evidence, self.links, self.retractions, self.ids]
+        source, event_id = self.random.choice(self.random.choice([*told, ahead]) or ahead)
         return {"source": source, "event_id": event_id}
 
     def stranger(self) -> list[Delivery]:
@@ -192,7 +196,7 @@ class PeopleTeller(Teller):
         return self.random.sample(once, len(once))
 
 
-def random_people(random: Random, rules: str, size: int = 45) -> list[Delivery]:
+def random_people(random: Random, rules: str, size: int = 50) -> list[Delivery]:
     """Deliveries in order of arrival, about `size` of them, of two to eight people.
 
     What rule 2 of identity calls too common is met often where its number is `FEW`.

@@ -189,7 +189,7 @@ def bad_attribute(said: dict[str, Any]) -> bool:
     if any(not isinstance(said["attributes"].get(name), str) for name in needed):
         return True
     strong = [who for who in said["identifiers"] if who[0] in STRONG]
-    return said["type"] in LINKS and not (len(strong) == len(said["identifiers"]) == 2)
+    return said["type"] in LINKS and len(strong) != 2
 
 
 def fault(said: dict[str, Any], received_at: int | None) -> str | None:
