@@ -98,7 +98,10 @@ def insert_raw(source: Path, path: Path) -> Stopwatch:
     watch = Stopwatch()
     connection = sqlite3.connect(source)
     connection.execute("CREATE INDEX touchpoints_position ON touchpoints (position)")
-    connection.execute("INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids")
+    connection.execute(
+        "INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids "
+        "WHERE true ON CONFLICT DO NOTHING"
+    )
     connection.execute("CREATE INDEX streams_from ON streams (folded_from)")
     recordings = connection.execute("SELECT * FROM recordings").fetchall()
     strings = connection.execute("SELECT * FROM strings").fetchall()

@@ -88,7 +88,10 @@ def copy_raw(server: OwnPostgres, source: str, target: str) -> OneCore:
 
 def _prepare(given: psycopg.Connection) -> None:
     """Put ids back where they were first, and make what is not found by position so."""
-    given.execute("INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids")
+    given.execute(
+        "INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids "
+        "WHERE true ON CONFLICT DO NOTHING"
+    )
     given.execute("CREATE INDEX ON touchpoints (position)")
     given.execute("CREATE INDEX ON streams (folded_from)")
     given.execute("ANALYZE")
