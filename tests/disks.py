@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.wanted import NotHere, or_skip
+
 
 @dataclass(frozen=True)
 class Disk:
@@ -22,10 +24,19 @@ class Disk:
 @pytest.fixture
 def small_disk(tmp_path):
     """A disk of one megabyte, which only its owner may look into."""
-    folder = tmp_path / "disk"
+    disk = or_skip(lambda: _mounted(tmp_path / "disk"))
+    yield disk
+    subprocess.run(["umount", "-l", disk.folder], check=True)
+
+
+def _mounted(folder: Path) -> Disk:
+    """A small disk at a new folder.
+
+    Raises:
+        NotHere: Nobody may mount one.
+    """
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", folder]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs a small disk, which nobody may mount here")
-    yield Disk(folder)
-    subprocess.run(["umount", "-l", folder], check=True)
+        raise NotHere("no small disk for the tests: run them as root, who may mount one")
+    return Disk(folder)

@@ -18,6 +18,7 @@ import pytest
 from tests.consuming import Pipeline
 from tests.faults.running import Run, new_warm
 from tests.services.process import wait_until
+from tests.services.wanted import NotHere, or_skip
 
 pytestmark = pytest.mark.services
 IO_ERROR = 7
@@ -227,15 +228,7 @@ def test_a_disk_that_does_not_write_or_flush_loses_nothing(kafka, begin, calls):
 @contextmanager
 def _failing(calls, pid):
     """Let calls of a process fail within the block; gives a function: whether any has."""
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed")
-    command = ["strace", "-f", "-p", str(pid), "-e", f"trace={calls}"]
-    command += ["-e", f"inject={calls}:error=EIO", "-o", "/dev/stdout"]
-    tracer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said = tracer.stderr.readline()
-    if "attached" not in said:
-        tracer.kill()
-        pytest.skip(f"no process may be traced here: {said.strip()}")
+    tracer = or_skip(lambda: _tracer(calls, pid))
     seen = []
     reader = threading.Thread(target=lambda: seen.extend(tracer.stdout), daemon=True)
     reader.start()
@@ -244,3 +237,21 @@ def _failing(calls, pid):
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.wait()
+
+
+def _tracer(calls, pid):
+    """A strace that lets calls of a process fail.
+
+    Raises:
+        NotHere: It is not installed, or may not trace.
+    """
+    if not shutil.which("strace"):
+        raise NotHere("strace is not installed: apt-get install strace")
+    command = ["strace", "-f", "-p", str(pid), "-e", f"trace={calls}"]
+    command += ["-e", f"inject={calls}:error=EIO", "-o", "/dev/stdout"]
+    tracer = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = tracer.stderr.readline()
+    if "attached" not in said:
+        tracer.kill()
+        raise NotHere(f"no process may be traced here: {said.strip()}; run the tests as root")
+    return tracer

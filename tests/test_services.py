@@ -15,8 +15,9 @@ import pytest
 from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError
 
+from tests.services.brokers import jars
 from tests.services.process import wait_until
-from tests.services.wanted import NotHere, or_skip
+from tests.services.wanted import or_skip
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.services
@@ -235,20 +236,23 @@ def test_a_word_that_went_by_before_is_not_heard_again(echo, proxy_before):
             assert proxy.cuts == cuts
 
 
-def missing():
-    raise NotHere("no Apache Kafka: install Java, or set LEADLEDGER_TEST_KAFKA")
+@pytest.fixture
+def without_java(monkeypatch):
+    """A machine where no program is found."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", "")
 
 
-def test_a_server_that_cannot_be_had_is_skipped_with_the_way_to_get_it(monkeypatch):
+def test_a_server_that_cannot_be_had_is_skipped_with_the_way_to_get_it(monkeypatch, without_java):
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="install Java"):
-        or_skip(missing)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install default-jre-headless maven"):
+        or_skip(jars)
 
 
-def test_a_server_that_cannot_be_had_fails_under_ci(monkeypatch):
+def test_a_server_that_cannot_be_had_fails_under_ci(monkeypatch, without_java):
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="LEADLEDGER_TEST_KAFKA"):
-        or_skip(missing)
+        or_skip(jars)
 
 
 ENDLESS = """
