@@ -60,7 +60,7 @@ def _read_any_record(batch: Any, decode: Any = decode_varint) -> Any:
 DefaultRecordBatch._read_msg = _read_any_record
 
 
-class _Given(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka has no types, and asks for it
+class _Given:
     """Notes which partitions the group gives us.
 
     It is called on the client's I/O thread, where nothing may wait: so it sets flags,
@@ -86,6 +86,9 @@ class _Given(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka has no t
         self.generation += 1
 
     on_partitions_lost = on_partitions_revoked
+
+
+ConsumerRebalanceListener.register(_Given)  # the client takes no other
 
 
 class KafkaPython:
