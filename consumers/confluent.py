@@ -62,8 +62,9 @@ class Confluent:
             self._open()
         self._hold(frozenset() if most == 0 else self._reading)
         before = self._generation
+        got: list[Any] = []  # stays so whatever fails: the client does not give it again
         try:
-            got = self._consumer.consume(1, seconds)
+            got += self._consumer.consume(1, seconds)
             wait_s = LINGER_S
             while 0 < len(got) < most:
                 more = self._consumer.consume(min(most - len(got), AT_ONCE), wait_s)
@@ -73,7 +74,6 @@ class Confluent:
                 wait_s = 0
         except KafkaException as error:
             self._check(error.args[0])
-            got = []
         messages = self._sorted(got)
         if self._generation != before:
             messages = {}
