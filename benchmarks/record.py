@@ -79,15 +79,13 @@ def batches(count: int) -> Iterator[list[Arrival]]:
         yield batch
 
 
-def record(path: Path, count: int) -> Stopwatch:
-    """Ours."""
-    watch = Stopwatch()
+def record(where: str | Path, count: int, watch: Stopwatch) -> None:
+    """Ours, into the database at a file or URL."""
     workspace_key = WorkspaceKey(bytes(32))
-    with Facts.open(path) as facts:
+    with Facts.open(where) as facts:
         for batch in batches(count):
             with watch.running():
                 lifecycle.record(facts, batch, workspace_key=workspace_key)
-    return watch
 
 
 def insert_raw(source: Path, path: Path) -> Stopwatch:
@@ -174,7 +172,8 @@ def main() -> bool:
     count = parser.parse_args().touchpoints
     few = max(BATCH, count // 20)
     with tempfile.TemporaryDirectory() as folder:
-        ours = record(Path(folder, "ours.db"), count)
+        ours = Stopwatch()
+        record(Path(folder, "ours.db"), count, ours)
         raw = insert_raw(Path(folder, "ours.db"), Path(folder, "raw.db"))
         cached = save_stock(Path(folder, "cached.db"), few, cache=True)
         uncached = save_stock(Path(folder, "uncached.db"), few, cache=False)

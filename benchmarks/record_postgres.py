@@ -18,9 +18,7 @@ import psutil
 import psycopg
 
 from benchmarks.common import Figure, Stopwatch, rate, show
-from benchmarks.record import BATCH, batches
-from engine import lifecycle
-from engine.privacy import WorkspaceKey
+from benchmarks.record import BATCH, record
 from engine.store.facts import Facts
 from tests.services.postgres import OwnPostgres
 
@@ -49,17 +47,6 @@ class OneCore(Stopwatch):
         with super().running():
             yield
         self.cpu += _processor_s(self._server) - before
-
-
-def record(server: OwnPostgres, url: str, count: int) -> OneCore:
-    """Ours."""
-    watch = OneCore(server)
-    workspace_key = WorkspaceKey(bytes(32))
-    with Facts.open(url) as facts:
-        for batch in batches(count):
-            with watch.running():
-                lifecycle.record(facts, batch, workspace_key=workspace_key)
-    return watch
 
 
 def copy_raw(server: OwnPostgres, source: str, target: str) -> OneCore:
@@ -120,7 +107,8 @@ def main() -> bool:
         server.start()
         try:
             ours_at, raw_at = server.new_database(), server.new_database()
-            ours = record(server, ours_at, count)
+            ours = OneCore(server)
+            record(ours_at, count, ours)
             raw = copy_raw(server, ours_at, raw_at)
         finally:
             server.kill()
