@@ -93,7 +93,7 @@ class Run:
         while (read := self.read()) < self.feed.messages:
             moved = wait_until(lambda before=read: self.read() > before, STUCK_S)
             assert moved, f"stuck at {self.pipeline.read()}\n{_said(processes)}"
-        assert wait_until(self._all_is_derived, STUCK_S), _said(processes)
+        assert wait_until(self.is_derived, STUCK_S), _said(processes)
         codes = [one.stop() for one in processes]
         assert not any(codes), f"ended with {codes}\n{_said(processes)}"
 
@@ -101,6 +101,17 @@ class Run:
         """How many messages were read by now."""
         time.sleep(0.05)
         return sum(self.pipeline.read().values())
+
+    def is_derived(self) -> bool:
+        """Whether all that was sent is read, and all that was recorded is derived."""
+        if self.read() < self.feed.messages:
+            return False
+        facts = self.pipeline.facts()
+        with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
+            with models.reading() as connection:
+                live = live_generation(connection)
+            rules, _ = oracle.rules_now(facts)
+            return live is not None and (live.rules_id, live.checkpoint) == (rules.id, facts.head())
 
     def check(self, most: int | None = None) -> list[str]:
         """Ask the oracles; what they compared, in words. `most`: for the naive model to fold."""
@@ -124,15 +135,6 @@ class Run:
             + ", ".join(f"{len(rows):,} rows of {name}" for name, rows in found.items()),
             f"as the naive model says: {checked:,} touchpoints of {len(families):,} families",
         ]
-
-    def _all_is_derived(self) -> bool:
-        time.sleep(0.1)
-        facts = self.pipeline.facts()
-        with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
-            with models.reading() as connection:
-                live = live_generation(connection)
-            rules, _ = oracle.rules_now(facts)
-            return live is not None and (live.rules_id, live.checkpoint) == (rules.id, facts.head())
 
 
 def _said(processes: Sequence[Process]) -> str:
