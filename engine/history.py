@@ -1,15 +1,16 @@
 """Histories: the touchpoints of many leads as columns, in happening order.
 
 Recording packs each touchpoint into one byte string: a `TOUCH` record, then its
-attributes as `ATTRIBUTE` records, then its event id in UTF-8.
+attributes as `ATTRIBUTE` records, then the numbers of the identifiers that it names
+besides that of its stream, then its event id in UTF-8.
 Ids of strings come from the store's dictionary, from 1; 0 stands for "absent".
 Reading is joining and viewing; nothing is decoded.
 """
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,10 @@ TOUCH = np.dtype(
         ("account", "<i4"),
         ("attributes", "<u2"),  # how many ATTRIBUTE records follow
         ("time_quality", "u1"),  # 0 exact, 1 date, 2 sent, 3 received
-        ("reserved", "u1"),
+        ("others", "u1"),  # how many numbers of identifiers follow these
     ]
 )
+OTHER = np.dtype("<i8")  # the number of an identifier
 ATTRIBUTE = np.dtype([("name", "<i4"), ("tag", "<i4"), ("bits", "<i8")])
 STRING, LONG, DOUBLE, BOOLEAN = 1, 2, 3, 4  # tags; bits: dictionary id, value, IEEE bits, 0 or 1
 
@@ -56,6 +58,10 @@ class Strings(Protocol):
     def ids(self, texts: Sequence[str]) -> list[int]:
         """The ids of these texts, in their order; 0 for a text that was never recorded."""
         ...
+
+
+def _none() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Histories:
     event_id_at: NDArray[np.int64]
     event_id_size: NDArray[np.int64]
     strings: Strings
+    numbers: NDArray[np.int64] = field(default_factory=_none)  # n; of the leads, in the store
 
     def event_id(self, touch: int) -> str:
         """The event id of one touch."""
@@ -93,8 +100,11 @@ _QUALITY = {"exact": 0, "date": 1, "sent": 2, "received": 3}
 _NO_CAMPAIGN = Campaign()
 
 
-def pack(touchpoint: Touchpoint, ids: Dictionary) -> bytes:
-    """One touchpoint as one byte string; `ids` knows, or learns, every text in it."""
+def pack(touchpoint: Touchpoint, ids: Dictionary, others: Sequence[int] = ()) -> bytes:
+    """One touchpoint as one byte string; `ids` knows, or learns, every text in it.
+
+    `others` are the numbers of its identifiers but the first.
+    """
     campaign = touchpoint.campaign or _NO_CAMPAIGN
     actor, amount = touchpoint.actor, touchpoint.amount
     attributes = touchpoint.attributes
@@ -118,12 +128,46 @@ def pack(touchpoint: Touchpoint, ids: Dictionary) -> bytes:
         ids[touchpoint.account],
         len(attributes),
         _QUALITY[touchpoint.time_quality],
-        0,
+        len(others),
     )
-    event_id = touchpoint.event_id.encode()
-    return (
-        record + _pack_attributes(attributes, ids) + event_id if attributes else record + event_id
-    )
+    if attributes:
+        record += _pack_attributes(attributes, ids)
+    if others:
+        record += struct.pack(f"<{len(others)}q", *others)
+    return record + touchpoint.event_id.encode()
+
+
+class Packed:
+    """Packed touchpoints, some n of them, and where their parts lie."""
+
+    def __init__(self, rows: Sequence[bytes]) -> None:
+        self.data = b"".join(rows)
+        sizes = np.fromiter(map(len, rows), np.int64, len(rows))
+        self.at = np.cumsum(sizes) - sizes
+        self.touches = _records(self.data, self.at, TOUCH)
+        self.attributes = self.touches["attributes"].astype(np.int64)
+        self._others = self.touches["others"].astype(np.int64)
+        self._others_at = self.at + TOUCH.itemsize + self.attributes * ATTRIBUTE.itemsize
+        self.event_id_at = self._others_at + self._others * OTHER.itemsize
+        self.event_id_size = self.at + sizes - self.event_id_at
+
+    def others(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many identifiers each touchpoint names but its stream's, and their numbers."""
+        at = np.repeat(self._others_at, self._others) + OTHER.itemsize * _nth(self._others)
+        return self._others, _records(self.data, at, OTHER)
+
+    def happening_order(
+        self, starts: NDArray[np.int64], strings: Strings
+    ) -> NDArray[np.int64] | None:
+        """Indexes that put the touches of each group, which begin at `starts`, in happening order.
+
+        None where they are so already.
+        """
+        return _happening_order(starts, self.touches, self._event_id, strings)
+
+    def _event_id(self, touch: int) -> bytes:
+        at = self.event_id_at[touch]
+        return self.data[at : at + self.event_id_size[touch]]
 
 
 def unpack(
@@ -134,36 +178,32 @@ def unpack(
     strings: Strings,
 ) -> Histories:
     """Histories from packed rows, grouped by lead as `starts` says, in any order within a lead."""
-    packed = b"".join(rows)
-    sizes = np.fromiter(map(len, rows), np.int64, len(rows))
-    at = np.cumsum(sizes) - sizes
-    touches = _records(packed, at, TOUCH)
-    counts = touches["attributes"].astype(np.int64)
-    event_id_at = at + TOUCH.itemsize + counts * ATTRIBUTE.itemsize
-    event_id_size = at + sizes - event_id_at
-
-    def event_id(touch: int) -> bytes:
-        return packed[event_id_at[touch] : event_id_at[touch] + event_id_size[touch]]
-
-    order = _happening_order(starts, touches, event_id, strings)
+    packed = Packed(rows)
+    touches, at, counts = packed.touches, packed.at, packed.attributes
+    event_id_at, event_id_size = packed.event_id_at, packed.event_id_size
+    order = packed.happening_order(starts, strings)
     if order is not None:
         touches, positions, at, counts = touches[order], positions[order], at[order], counts[order]
         event_id_at, event_id_size = event_id_at[order], event_id_size[order]
-    attribute_at = np.cumsum(counts) - counts
-    nth = np.arange(counts.sum()) - np.repeat(attribute_at, counts)
-    behind = np.repeat(at + TOUCH.itemsize, counts) + nth * ATTRIBUTE.itemsize
+    behind = np.repeat(at + TOUCH.itemsize, counts) + ATTRIBUTE.itemsize * _nth(counts)
     return Histories(
         leads=leads,
         starts=starts,
         touches=touches,
         positions=positions,
-        attributes=_records(packed, behind, ATTRIBUTE),
-        attribute_at=attribute_at,
-        event_ids=np.frombuffer(packed, np.uint8),
+        attributes=_records(packed.data, behind, ATTRIBUTE),
+        attribute_at=np.cumsum(counts) - counts,
+        event_ids=np.frombuffer(packed.data, np.uint8),
         event_id_at=event_id_at,
         event_id_size=event_id_size,
         strings=strings,
     )
+
+
+def _nth(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1 … up to each count, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(counts.sum()) - np.repeat(ends - counts, counts)
 
 
 def _pack_attributes(attributes: Mapping[str, Scalar], ids: Dictionary) -> bytes:
@@ -179,7 +219,7 @@ def _pack_attributes(attributes: Mapping[str, Scalar], ids: Dictionary) -> bytes
     return packed
 
 
-def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[np.void]) -> NDArray[np.void]:
+def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The records that begin at these bytes, which need not be aligned."""
     if not len(at):
         return np.empty(0, dtype)

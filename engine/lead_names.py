@@ -11,7 +11,7 @@ from engine.identifiers import SOURCE_IS_NAMESPACE, canonical_value
 from engine.nearest import guess
 from engine.privacy import IdentifierKey
 from engine.store.facts import Facts
-from engine.touchpoint import KINDS
+from engine.touchpoint import KINDS, Identifier
 
 _BEGINNING = re.compile(r"[0-9a-f]{6,32}")  # of a lead's id, or all of it
 
@@ -44,9 +44,7 @@ def _by_identifier(
     rest = text(rest, kind)
     namespace, _, value = rest.partition(":") if kind in SOURCE_IS_NAMESPACE else ("", "", rest)
     digest = key.digest(kind, namespace, canonical_value(kind, value, region))
-    with facts.snapshot():
-        number = facts.find_lead_by(kind, digest)
-        return facts.leads_with(kind, digest) if number is None else np.array([number], np.int64)
+    return facts.leads_of(Identifier(kind, digest))
 
 
 def _one(facts: Facts, kind: str, found: NDArray[np.int64]) -> int:

@@ -146,7 +146,7 @@ def _sift(
 ) -> tuple[list[Verdict], list[Arrival], list[tuple[int, tuple[str, str]]]]:
     """A verdict each, what is new, and what is refused: its index, reason and detail."""
     ids = [_id(arrival.encoded) if arrival.encoded else None for arrival in arrivals]
-    found = facts.ids.find(connection, [key for key in ids if key])
+    found = facts.memory.ids.find(connection, [key for key in ids if key])
     contents = {key: content.hex() for key, (content, _) in found.items()}
     verdicts: list[Verdict] = []
     fresh: list[Arrival] = []
@@ -190,7 +190,7 @@ def _told(
 def _append(facts: Facts, connection: Connection, fresh: Sequence[Arrival], now: int) -> None:
     encoded = [arrival.encoded for arrival in fresh if arrival.encoded]
     if encoded:
-        first, last = append(connection, facts.dictionary, facts.ids, encoded)
+        first, last = append(connection, facts.memory, encoded)
         ledger.keep_headers(connection, first, [arrival.headers for arrival in fresh])
         ledger.stamp(connection, first, last, now)
 

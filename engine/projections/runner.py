@@ -87,7 +87,7 @@ def derive_leads(
 ) -> Tables:
     """The rows of some leads, by number: the one way from facts to rows, stored or not."""
     folded = fold(facts.histories(leads, known_at), rules, as_of)
-    return derived(folded, leads, projections)
+    return derived(folded, projections)
 
 
 def chunks(
@@ -149,7 +149,7 @@ def _fill(
         with models.writing() as connection:
             generation = database.begin(connection, rules.id, stand)
         reached("runner.begun")
-        leads = chunks(facts.all_leads(stand.checkpoint), size, progress)
+        leads = chunks(facts.all_leads(), size, progress)
         for chunk, tables in _derived(facts, leads, rules, stand):
             with models.writing() as connection:
                 database.fill(connection, generation, tables)

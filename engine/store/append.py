@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
+from typing import NamedTuple
 
 from engine.aggregates.lead import Lead
 from engine.history import pack
@@ -9,15 +10,14 @@ from engine.identity import originator_of
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 from engine.store.dictionary import Dictionary
+from engine.store.evidence import Evidence, Pairs
 from engine.store.ids import Ids, Key, Recorded, by_id
 from engine.store.mapper import TOUCHPOINT_RECORDED
 from engine.store.recorder import Row, insert_rows, last_position
-from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint
+from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint, precedence
 
 NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
-_RELATIONS = {"identity_linked": 1, "identity_unlinked": 2}
-_EVIDENCE = ("position", "kind", "digest", "relation", "stream", "void")
 _STREAM_COLUMNS = ("number", "originator", "kind", "digest", "folded_from")
 _STREAMS = """
 SELECT originator, number, folded_from,
@@ -30,13 +30,14 @@ WHERE stored_events.rowid = :voided)
 """
 _RETRACT = f"INSERT INTO retractions VALUES (:retraction, :source, :event_id, {_STREAM_AT})"
 _VOID = f"""
-UPDATE {{}} SET void = :retraction
+UPDATE touchpoints SET void = :retraction
 WHERE void IS NULL AND position = :voided AND stream = {_STREAM_AT}
 """
+_VOID_LINK = "UPDATE links SET void = :retraction WHERE void IS NULL AND position = :voided"
 
 
 class OpenStream:
-    """A stream that a batch adds to."""
+    """An identifier that a batch names, and its stream."""
 
     __slots__ = ("begun", "folded_from", "lead", "new", "number", "who")
 
@@ -49,26 +50,45 @@ class OpenStream:
         self.new = False
 
 
-def append(
-    connection: Connection, dictionary: Dictionary, ids: Ids, batch: Sequence[Encoded]
-) -> tuple[int, int]:
+class Memory(NamedTuple):
+    """What the one who writes remembers from batch to batch."""
+
+    dictionary: Dictionary
+    ids: Ids
+    pairs: Pairs
+
+    def forget(self) -> None:
+        """Empty it: a transaction was undone."""
+        self.dictionary.forget()
+        self.ids.forget()
+        self.pairs.forget()
+
+
+def append(connection: Connection, memory: Memory, batch: Sequence[Encoded]) -> tuple[int, int]:
     """Add touchpoints whose ids are all new and all different.
 
     Returns:
         The first and the last position that they got.
     """
     first = last_position(connection) + 1
-    streams = [encoded.touchpoint.stream for encoded in batch]
-    opened = _open_streams(connection, streams)
+    named = [_named(encoded.touchpoint) for encoded in batch]
+    opened = _open_streams(connection, named)
     voids = _voids(connection, batch)
-    rows = Rows(dictionary)
-    for position, (encoded, stream) in enumerate(zip(batch, streams, strict=True), first):
+    rows = Rows(memory)
+    for position, (encoded, who) in enumerate(zip(batch, named, strict=True), first):
         touchpoint = encoded.touchpoint
         void = voids.get((touchpoint.source, touchpoint.event_id)) if voids else None
-        rows.add(position, encoded, stream, opened[originator_of(stream)], void)
+        rows.add(position, encoded, [opened[originator_of(one)] for one in who], void)
     _write_streams(connection, opened.values())
-    rows.insert(connection, ids)
+    rows.insert(connection)
     return first, first + len(batch) - 1
+
+
+def _named(touchpoint: Touchpoint) -> Sequence[Identifier]:
+    """Its identifiers by precedence, its stream's first; of what names nobody just that."""
+    if len(touchpoint.identifiers) > 1:
+        return sorted(set(touchpoint.identifiers), key=precedence)
+    return (touchpoint.stream,)
 
 
 class Rows:
@@ -77,57 +97,61 @@ class Rows:
     No None and no bytes where there are many: Python would look for adapters of each.
     """
 
-    def __init__(self, dictionary: Dictionary) -> None:
-        self._dictionary = dictionary
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self._events: list[Row] = []
         self._ids: list[tuple[Key, Recorded]] = []
         self._counting: list[tuple[int, int, bytearray]] = []
         self._void: list[tuple[int, int, int, bytearray]] = []
-        self._evidence: list[tuple[int, str, str, int, int, int | None]] = []
+        self._evidence = Evidence()
         self._retractions: list[tuple[int, Key]] = []
 
     def add(
         self,
         position: int,
         encoded: Encoded,
-        stream: Identifier,
-        into: OpenStream,
+        named: Sequence[OpenStream],
         void: int | None,
     ) -> None:
-        """One touchpoint; `void` is the position of an earlier retraction that names it."""
-        touchpoint = encoded.touchpoint
+        """One touchpoint; `void` is the position of an earlier retraction that names it.
+
+        `named` are those whom it names, the one that it goes to first.
+        """
+        touchpoint, into = encoded.touchpoint, named[0]
+        numbers = [one.number for one in named]
         number = into.number
-        version = into.lead.record(stream)
+        version = into.lead.record(into.who)
         self._events.append(
             (position, into.lead.originator, version, TOUCHPOINT_RECORDED, bytearray(encoded.data))
         )
         what = bytes.fromhex(touchpoint.content), position
         self._ids.append(((touchpoint.source, touchpoint.event_id), what))
-        if len(touchpoint.identifiers) > 1:
-            self._add_evidence(position, touchpoint, number, void)
+        if len(numbers) > 1:
+            who = [(one.who, one.number) for one in named]
+            self._evidence.add(position, touchpoint, who, void)
         if touchpoint.type in NEVER_FOLDED:
             void = NEVER_COUNTS
             self._add_retraction(position, touchpoint)
         elif into.folded_from is None:
             into.folded_from = position
             into.begun = True
-        packed = bytearray(pack(touchpoint, self._dictionary))
+        packed = bytearray(pack(touchpoint, self._memory.dictionary, numbers[1:]))
         if void is None:
             self._counting.append((number, position, packed))
         else:
             self._void.append((number, position, void, packed))
 
-    def insert(self, connection: Connection, ids: Ids) -> None:
+    def insert(self, connection: Connection) -> None:
         """Write all of it; then let the batch's own retractions void what they name."""
         insert_rows(connection, self._events)
-        ids.add(connection, self._ids)
+        self._memory.ids.add(connection, self._ids)
         add = connection.add_rows
         self._counting.sort(key=itemgetter(0))  # in the order of the table: fewer pages at once
         add("touchpoints", ("stream", "position", "packed"), self._counting)
         add("touchpoints", ("stream", "position", "void", "packed"), self._void)
-        add("evidence", _EVIDENCE, self._evidence)
+        self._evidence.insert(connection, self._memory.pairs)
         if self._retractions:
-            self._retract(connection, ids)
+            self._retract(connection, self._memory.ids)
 
     def _retract(self, connection: Connection, ids: Ids) -> None:
         found = ids.find(connection, {key for _, key in self._retractions})
@@ -136,17 +160,8 @@ class Rows:
             names = {"retraction": position, "source": key[0], "event_id": key[1]}
             rows.append({**names, "voided": found[key][1] if key in found else None})
         connection.executemany(_RETRACT, rows)
-        for table in ("touchpoints", "evidence"):
-            connection.executemany(_VOID.format(table), rows)
-
-    def _add_evidence(
-        self, position: int, touchpoint: Touchpoint, number: int, void: int | None
-    ) -> None:
-        relation = _RELATIONS.get(touchpoint.type, 0)
-        self._evidence.extend(
-            (position, who.kind, who.digest, relation, number, void)
-            for who in dict.fromkeys(touchpoint.identifiers)
-        )
+        for statement in (_VOID, _VOID_LINK):
+            connection.executemany(statement, rows)
 
     def _add_retraction(self, position: int, touchpoint: Touchpoint) -> None:
         if touchpoint.type == "touchpoint_retracted":
@@ -154,9 +169,11 @@ class Rows:
             self._retractions.append((position, (str(named["source"]), str(named["event_id"]))))
 
 
-def _open_streams(connection: Connection, streams: Sequence[Identifier]) -> dict[str, OpenStream]:
-    """The streams of a batch by originator, each with a number; new ones are not written yet."""
-    named = {originator_of(stream): stream for stream in streams}
+def _open_streams(
+    connection: Connection, batch: Iterable[Sequence[Identifier]]
+) -> dict[str, OpenStream]:
+    """All that a batch names by originator, each with a number; new ones are not written yet."""
+    named = {originator_of(who): who for some in batch for who in some}
     opened = {}
     rows = connection.execute(_STREAMS, (listed(named),))
     for originator, number, folded_from, version in rows:

@@ -15,9 +15,12 @@ from engine.identity import originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.settings import Settings, database_path
 from engine.store import aside, ledger, reading, rulebook, sqlite
+from engine.store.append import Memory
 from engine.store.aside import Aside
+from engine.store.belonging import leads_of, touched, touchpoint_count
 from engine.store.connection import Connection, Database
 from engine.store.dictionary import Dictionary, StoredStrings
+from engine.store.evidence import Pairs
 from engine.store.gaps import Gaps, Reach
 from engine.store.ids import Ids
 from engine.store.keys import StoredKeys, check_marks
@@ -45,8 +48,7 @@ class Facts:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self.clock = clock
-        self.dictionary = Dictionary()
-        self.ids = Ids()
+        self.memory = Memory(Dictionary(), Ids(), Pairs())
         self.strings = StoredStrings(database)
         self._gaps = Gaps(database)
 
@@ -109,11 +111,10 @@ class Facts:
         """Write: all or nothing, one at a time among all processes."""
         try:
             with self._database.transaction() as connection:
-                self.dictionary.bind(connection)
+                self.memory.dictionary.bind(connection)
                 yield connection
         except BaseException:
-            self.dictionary.forget()
-            self.ids.forget()
+            self.memory.forget()
             raise
 
     @contextmanager
@@ -141,15 +142,18 @@ class Facts:
         with self.snapshot() as connection:
             return ledger.recorded_upto(connection, instant)
 
-    def all_leads(self, known_at: int | None = None) -> NDArray[np.int64]:
-        """The numbers of all leads, ascending; numbers last as long as the file."""
+    def all_leads(self) -> NDArray[np.int64]:
+        """The numbers that leads may go by, ascending; they last as long as the facts."""
         with self.snapshot() as connection:
-            return reading.all_leads(connection, known_at)
+            return reading.all_leads(connection)
 
     def touched_leads(self, after: int, upto: int) -> NDArray[np.int64]:
-        """The leads that gained or lost touchpoints at positions in (after, upto]."""
+        """The leads that gained or lost touchpoints at positions in (after, upto], ascending.
+
+        Those that there were before and those that there are now.
+        """
         with self.snapshot() as connection:
-            return reading.touched_leads(connection, after, upto)
+            return touched(connection, after, upto, self.strings)
 
     def histories(
         self, leads: NDArray[np.int64] | None = None, known_at: int | None = None
@@ -163,34 +167,27 @@ class Facts:
         with self.snapshot() as connection:
             return reading.lead_ids(connection, leads)
 
-    def find_lead(self, lead_id: str) -> int | None:
-        """The number of the lead with this id."""
+    def leads_of(self, identifier: Identifier) -> NDArray[np.int64]:
+        """The leads that an identifier is of now: of a weak one there may be many."""
         with self.snapshot() as connection:
-            return reading.find_lead(connection, lead_id)
-
-    def find_lead_by(self, kind: str, digest: str) -> int | None:
-        """The number of the lead that this identifier names."""
-        return self.find_lead(originator_of(Identifier(kind, digest)))
+            numbers = reading.identifiers_beginning(connection, originator_of(identifier))
+            return leads_of(connection, numbers, self.strings)
 
     def leads_beginning(self, text: str) -> NDArray[np.int64]:
-        """The numbers of the leads whose ids begin with some hex digits, ascending."""
+        """The leads that identifiers are of whose ids begin with some hex digits, ascending."""
         with self.snapshot() as connection:
-            return reading.leads_beginning(connection, text)
-
-    def leads_with(self, kind: str, digest: str) -> NDArray[np.int64]:
-        """The numbers of the leads of which a touchpoint tells this identifier among others."""
-        with self.snapshot() as connection:
-            return reading.leads_with(connection, kind, digest)
+            numbers = reading.identifiers_beginning(connection, text)
+            return leads_of(connection, numbers, self.strings)
 
     def touchpoint_count(self, lead: int) -> int:
-        """How many touchpoints a lead has, void ones too."""
+        """How many touchpoints name a lead, about; quicker than to read them."""
         with self.snapshot() as connection:
-            return reading.touchpoint_count(connection, lead)
+            return touchpoint_count(connection, lead)
 
     def touchpoints_of(self, lead: int, known_at: int | None = None) -> list[StoredTouchpoint]:
-        """All touchpoints of a lead, void ones too, by position."""
+        """All touchpoints of a lead, and those of its streams that do not count, by position."""
         with self.snapshot() as connection:
-            return reading.touchpoints_of(connection, lead, known_at)
+            return reading.touchpoints_of(connection, lead, known_at, self.strings)
 
     def check_keys(self, identifier_key: IdentifierKey, workspace_key: WorkspaceKey) -> None:
         """Make sure that these are the keys that the facts were begun with; keep whose they are.

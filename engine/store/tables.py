@@ -122,9 +122,9 @@ def _by_number(name: str, *parts: Column[Any] | Index) -> Table:
     return Table(name, METADATA, *parts)
 
 
-_by_number(
+_by_number(  # every identifier, and what else has a stream; most have one
     "streams",
-    _key("number"),
+    _key("number"),  # in the order in which they were first recorded
     _unique("originator", _ORIGINATOR),  # the first 128 bits of the digest; SQLite: in hex
     _column("kind", _TEXT),
     _column("digest", _TEXT),
@@ -166,14 +166,32 @@ _by_number(
     _maybe("stream"),  # of that touchpoint, where it came first
     Index("retractions_of", "source", "event_id", "position"),
 )
-_by_key(
+_by_key(  # identifiers that touchpoints name besides that of their stream
     "evidence",
+    _key("identifier"),  # a number of `streams`
     _key("position"),
-    _key("kind", _TEXT),
-    _key("digest", _TEXT),
-    _column("relation"),  # 0 on one touchpoint, 1 linked, 2 unlinked
     _column("stream"),
+)
+_by_key(  # strong identifiers that stand together on a touchpoint or a link; both ways round
+    "pairs",
+    _key("identifier"),
+    _key("other"),
+    _column("stream"),  # of the first touchpoint that names both
+    _column("position"),
+)
+_by_key(  # links and unlinks by hand or of a CRM; both ways round
+    "links",
+    _key("identifier"),
+    _key("position"),
+    _column("other"),
+    _column("linked"),  # 1; 0: unlinked
+    _column("occurred_at"),  # its place in happening order
+    _column("sequence"),
+    _column("source", _TEXT),
+    _column("event_id", _TEXT),
     _maybe("void"),  # position of the retraction
+    Index("links_at", "position"),
+    Index("links_void", "void"),
 )
 _by_number("strings", _counted("id"), _unique("text"))
 _by_key("data_keys", _key("key_id", _TEXT), _column("wrapped", _BYTES))

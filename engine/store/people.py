@@ -1,0 +1,110 @@
+"""Which strong identifiers are one person, as known at a position: from the evidence up to it.
+
+Only what is asked for is looked at, and whom it leads to: each identifier once.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from engine.identity import TOO_COMMON, components
+from engine.store.bulk import listed
+from engine.store.connection import Connection
+
+_COMPANY = """
+SELECT pairs.identifier, other, streams.kind, void FROM pairs
+JOIN streams ON number = other
+JOIN touchpoints
+    ON touchpoints.stream = pairs.stream AND touchpoints.position = pairs.position
+WHERE pairs.identifier IN (SELECT value FROM json_each(:asked)) AND pairs.position <= :known_at
+"""
+_LIVE = "(void IS NULL OR void > :known_at)"
+_TOUCHPOINT = "JOIN touchpoints AS t ON t.stream = e.stream AND t.position = e.position"
+_TOGETHER = f"""
+SELECT EXISTS (
+    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
+    WHERE e.identifier = :other AND e.stream = :one AND e.position <= :known_at AND {_LIVE}
+) OR EXISTS (
+    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
+    WHERE e.identifier = :one AND e.stream = :other AND e.position <= :known_at AND {_LIVE}
+) OR EXISTS (
+    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
+    JOIN evidence AS with_it ON with_it.identifier = :other AND with_it.position = e.position
+    WHERE e.identifier = :one AND e.position <= :known_at AND {_LIVE}
+)
+"""
+_LINKS = f"""
+SELECT identifier, other, linked FROM links
+WHERE identifier IN (SELECT value FROM json_each(:asked)) AND position <= :known_at AND {_LIVE}
+ORDER BY identifier, other, occurred_at, sequence, source, event_id
+"""
+
+
+class People:
+    """Who was who among strong identifiers, as known at a position."""
+
+    def __init__(self, connection: Connection, known_at: int, limit: int = TOO_COMMON) -> None:
+        """`limit`: with more identifiers of one strong kind none may appear; it is too common."""
+        self._connection = connection
+        self._known_at = known_at
+        self._limit = limit
+        self._joined: dict[int, set[int]] = {}  # by what is known of these two alone
+        self._company: dict[int, Collection[int]] = {}
+        self._common: set[int] = set()
+        self._leads: dict[int, int] = {}
+
+    def common(self, numbers: Iterable[int]) -> set[int]:
+        """Those of some strong identifiers that are too common."""
+        asked = set(numbers)
+        self._look_at(asked)
+        return asked & self._common
+
+    def company(self, number: int) -> Collection[int]:
+        """The strong identifiers that one stands together with on touchpoints and links."""
+        self._look_at({number})
+        return self._company[number]
+
+    def leads(self, numbers: Iterable[int]) -> Mapping[int, int]:
+        """The leads of these strong identifiers, and of all that are one with them."""
+        asked = set(numbers) - self._leads.keys()
+        reached, frontier = set(asked), asked
+        while frontier:
+            self._look_at(frontier)
+            frontier = {
+                other for one in frontier - self._common for other in self._joined[one]
+            } - reached
+            reached |= frontier
+        one_person = {
+            one: () if one in self._common else self._joined[one] - self._common for one in reached
+        }
+        self._leads |= components(one_person)
+        return self._leads
+
+    def _look_at(self, numbers: set[int]) -> None:
+        """Read what stands about identifiers that were not looked at yet."""
+        new = numbers - self._joined.keys()
+        if not new:
+            return
+        values = {"asked": listed(sorted(new)), "known_at": self._known_at}
+        together: dict[int, dict[int, str]] = defaultdict(dict)
+        company: dict[int, set[int]] = defaultdict(set)
+        for one, other, kind, void in self._connection.execute(_COMPANY, values).fetchall():
+            company[one].add(other)
+            if void is None or void > self._known_at or self._stand_together(one, other):
+                together[one][other] = kind
+        linked: dict[tuple[int, int], bool] = {}
+        if company:
+            for one, other, link in self._connection.execute(_LINKS, values).fetchall():
+                linked[one, other] = bool(link)  # the last one counts
+        for one in new:
+            kinds = Counter(together[one].values())
+            if kinds and max(kinds.values()) > self._limit:
+                self._common.add(one)
+            self._company[one] = company[one]
+            self._joined[one] = {
+                other for other in company[one] if linked.get((one, other), other in together[one])
+            }
+
+    def _stand_together(self, one: int, other: int) -> bool:
+        """Whether any touchpoint that counts names both; the first that did so does not count."""
+        values = {"one": one, "other": other, "known_at": self._known_at}
+        return bool(self._connection.execute(_TOGETHER, values).fetchone()[0])
