@@ -71,7 +71,7 @@ class Gathered:
         """Add every touchpoint that names one of these identifiers."""
         own = set(numbers) - self._whole
         self._whole |= own
-        self._add(self._select(_OWN, own))
+        self._add([row for row in self._select(_OWN, own) if row[1] not in self._seen])
         named = set(numbers) - self._named_by
         self._named_by |= named
         others = [
@@ -176,14 +176,16 @@ def _owners(
     return owners(named, np.arange(len(starts) - 1) if order is None else order)
 
 
-def touched(connection: Connection, after: int, upto: int, strings: Strings) -> Numbers:
+def touched(
+    connection: Connection, after: int, upto: int, strings: Strings, too_common: int
+) -> Numbers:
     """The leads that gained or lost touchpoints between two positions, under either's numbers."""
     changed = _changed(connection, after, upto)
     distinct = np.unique(changed.named()[1])
     classes = changed.classes_of(distinct)
     strong = set(distinct[classes == STRONG].tolist()) | _linked(connection, after, upto)
     weak = changed.weak()
-    people = People(connection, after), People(connection, upto)
+    people = People(connection, after, too_common), People(connection, upto, too_common)
     common = [known.common(strong) for known in people]
     if flipped := common[0] ^ common[1]:
         strong |= set(chain.from_iterable(people[1].company(one) for one in flipped))
@@ -234,10 +236,12 @@ def _owners_of(
     return set(_owners(found, people, people.leads(strong), strings).tolist())
 
 
-def leads_of(connection: Connection, numbers: Numbers, strings: Strings) -> Numbers:
+def leads_of(
+    connection: Connection, numbers: Numbers, strings: Strings, too_common: int
+) -> Numbers:
     """The leads that identifiers are of now: of a strong one its own, of a weak one all owners."""
     head = last_position(connection)
-    people = People(connection, head)
+    people = People(connection, head, too_common)
     found = Gathered(connection, None)
     classes = found.classes_of(numbers)
     strong = numbers[classes == STRONG].tolist()
@@ -249,8 +253,8 @@ def leads_of(connection: Connection, numbers: Numbers, strings: Strings) -> Numb
     return np.array(sorted(whose), np.int64)
 
 
-def touchpoint_count(connection: Connection, lead: int) -> int:
+def touchpoint_count(connection: Connection, lead: int, too_common: int) -> int:
     """How many touchpoints name one of a lead's identifiers, about."""
-    leads = People(connection, last_position(connection)).leads([lead])
+    leads = People(connection, last_position(connection), too_common).leads([lead])
     values = {"asked": listed([one for one, whose in leads.items() if whose == leads[lead]])}
     return int(connection.execute(_COUNT, values).fetchone()[0])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UnknownStore
 from engine.history import Histories
-from engine.identity import originator_of
+from engine.identity import TOO_COMMON, originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.settings import Settings, database_path
 from engine.store import aside, ledger, reading, rulebook, sqlite
@@ -48,6 +48,7 @@ class Facts:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self.clock = clock
+        self.too_common = TOO_COMMON
         self.memory = Memory(Dictionary(), Ids(), Pairs())
         self.strings = StoredStrings(database)
         self._gaps = Gaps(database)
@@ -153,14 +154,14 @@ class Facts:
         Those that there were before and those that there are now.
         """
         with self.snapshot() as connection:
-            return touched(connection, after, upto, self.strings)
+            return touched(connection, after, upto, self.strings, self.too_common)
 
     def histories(
         self, leads: NDArray[np.int64] | None = None, known_at: int | None = None
     ) -> Histories:
         """What counts of these leads, ascending by number, or of all; for many, ask in chunks."""
         with self.snapshot() as connection:
-            return reading.histories(connection, self.strings, leads, known_at)
+            return reading.histories(connection, self.strings, self.too_common, leads, known_at)
 
     def lead_ids(self, leads: NDArray[np.int64]) -> list[str]:
         """The ids of leads, in their order."""
@@ -171,23 +172,25 @@ class Facts:
         """The leads that an identifier is of now: of a weak one there may be many."""
         with self.snapshot() as connection:
             numbers = reading.identifiers_beginning(connection, originator_of(identifier))
-            return leads_of(connection, numbers, self.strings)
+            return leads_of(connection, numbers, self.strings, self.too_common)
 
     def leads_beginning(self, text: str) -> NDArray[np.int64]:
         """The leads that identifiers are of whose ids begin with some hex digits, ascending."""
         with self.snapshot() as connection:
             numbers = reading.identifiers_beginning(connection, text)
-            return leads_of(connection, numbers, self.strings)
+            return leads_of(connection, numbers, self.strings, self.too_common)
 
     def touchpoint_count(self, lead: int) -> int:
         """How many touchpoints name a lead, about; quicker than to read them."""
         with self.snapshot() as connection:
-            return touchpoint_count(connection, lead)
+            return touchpoint_count(connection, lead, self.too_common)
 
     def touchpoints_of(self, lead: int, known_at: int | None = None) -> list[StoredTouchpoint]:
         """All touchpoints of a lead, and those of its streams that do not count, by position."""
         with self.snapshot() as connection:
-            return reading.touchpoints_of(connection, lead, known_at, self.strings)
+            return reading.touchpoints_of(
+                connection, self.strings, self.too_common, lead, known_at
+            )
 
     def check_keys(self, identifier_key: IdentifierKey, workspace_key: WorkspaceKey) -> None:
         """Make sure that these are the keys that the facts were begun with; keep whose they are.

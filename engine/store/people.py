@@ -6,7 +6,7 @@ Only what is asked for is looked at, and whom it leads to: each identifier once.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from engine.identity import TOO_COMMON, components
+from engine.identity import components
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 
@@ -42,11 +42,11 @@ ORDER BY identifier, other, occurred_at, sequence, source, event_id
 class People:
     """Who was who among strong identifiers, as known at a position."""
 
-    def __init__(self, connection: Connection, known_at: int, limit: int = TOO_COMMON) -> None:
-        """`limit`: with more identifiers of one strong kind none may appear; it is too common."""
+    def __init__(self, connection: Connection, known_at: int, too_common: int) -> None:
+        """With more than `too_common` identifiers of one strong kind none may appear."""
         self._connection = connection
         self._known_at = known_at
-        self._limit = limit
+        self._too_common = too_common
         self._joined: dict[int, set[int]] = {}  # by what is known of these two alone
         self._company: dict[int, Collection[int]] = {}
         self._common: set[int] = set()
@@ -97,7 +97,7 @@ class People:
                 linked[one, other] = bool(link)  # the last one counts
         for one in new:
             kinds = Counter(together[one].values())
-            if kinds and max(kinds.values()) > self._limit:
+            if kinds and max(kinds.values()) > self._too_common:
                 self._common.add(one)
             self._company[one] = company[one]
             self._joined[one] = {

@@ -67,14 +67,19 @@ def identifiers_beginning(connection: Connection, text: str) -> Numbers:
 
 
 def histories(
-    connection: Connection, strings: Strings, leads: Numbers | None, known_at: int | None
+    connection: Connection,
+    strings: Strings,
+    too_common: int,
+    leads: Numbers | None,
+    known_at: int | None,
 ) -> Histories:
     """The touchpoints that count of these leads, or of all, as columns.
 
     A number that no lead goes by, as known then, has none.
     """
     asked = all_leads(connection) if leads is None else np.unique(leads)
-    people = People(connection, last_position(connection) if known_at is None else known_at)
+    upto = last_position(connection) if known_at is None else known_at
+    people = People(connection, upto, too_common)
     owners, found = gather(connection, people, asked, known_at, strings)
     order = np.argsort(owners, kind="stable")
     order = order[np.isin(owners[order], asked)]
@@ -87,11 +92,11 @@ def histories(
 
 
 def touchpoints_of(
-    connection: Connection, lead: int, known_at: int | None, strings: Strings
+    connection: Connection, strings: Strings, too_common: int, lead: int, known_at: int | None
 ) -> list[StoredTouchpoint]:
     """All touchpoints of a lead, and those of its streams that do not count, by position."""
     upto = last_position(connection) if known_at is None else known_at
-    people = People(connection, upto)
+    people = People(connection, upto, too_common)
     owners, found = gather(connection, people, np.array([lead]), known_at, strings)
     counted = np.array(found.positions, np.int64)[owners == lead].tolist()
     streams = [one for one, whose in people.leads(()).items() if whose == lead] or [lead]

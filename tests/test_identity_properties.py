@@ -1,0 +1,79 @@
+"""Who is who against the naive model: any order, any batches, incremental as rebuilt."""
+
+from random import Random
+
+from engine import lifecycle
+from engine.edge import Edge, Row
+from engine.folding import fold
+from engine.privacy import WorkspaceKey
+from engine.projections import runner
+from engine.projections.database import Models, live_generation, read
+from engine.projections.projection import PROJECTIONS
+from engine.rulefile import parse
+from engine.states import funnel_documents, state_documents
+from engine.store.facts import Facts, models_of
+from tests import storeless
+from tests.naive import run
+from tests.naive.random_people import FEW, random_people
+from tests.naive.random_rules import chance, random_rules
+from tests.storing import seeds_over_each
+from tests.strategies import random_instants, settled_history, shuffled_deliveries
+
+WORKSPACE = WorkspaceKey(bytes(32))
+
+
+def exported(facts, rules, at):
+    folded = fold(facts.histories(), parse(rules), at)
+    states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
+    return states, {f.name: list(funnel_documents(folded, f.name)) for f in folded.rules.funnels}
+
+
+def people_case(seed):
+    random = Random(seed)
+    rules = random_rules(random)
+    history = settled_history(random_people(random, rules, size=40))
+    return random, rules, history, random_instants(random, rules, history)
+
+
+def told(random, facts, history):
+    """Record a history in other batches and another order; yields after each batch."""
+    facts.too_common = FEW
+    edge = Edge(storeless.KEY, facts.keyring(WORKSPACE))
+    for batch in shuffled_deliveries(random, history):
+        rows = [Row(origin="test", line=i, data=b"", value=one) for i, one in enumerate(batch)]
+        arrivals = edge.accept(rows, storeless.RECEIVED_AT)
+        yield lifecycle.record(facts, arrivals, workspace_key=WORKSPACE)
+
+
+@seeds_over_each(sqlite=60, postgresql=10)
+def test_leads_are_those_of_the_naive_model_in_whatever_order_evidence_comes(seed, facts_url):
+    random, rules, history, instants = people_case(seed)
+    expected = run(rules, history, instants, identity=FEW)
+    with Facts.open(facts_url) as facts:
+        for _ in told(random, facts, history):
+            pass
+        reads = [exported(facts, rules, at) for at in instants]
+    assert reads == [(read.states, read.funnels) for read in expected.reads]
+
+
+def rows(models):
+    with models.reading() as connection:
+        return read(connection, live_generation(connection), PROJECTIONS)
+
+
+@seeds_over_each(sqlite=60, postgresql=10)
+def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
+    random, rules, history, _ = people_case(1000 + seed)
+    rules = parse(rules)
+    with Facts.open(facts_url) as facts:
+        models = Models.open(models_of(facts_url))
+        for number, _ in enumerate(told(random, facts, history)):
+            if number % 3 == 0 or chance(random, 30):
+                runner.bring_up_to_date(facts, models, rules, storeless.RECEIVED_AT)
+        runner.bring_up_to_date(facts, models, rules, storeless.RECEIVED_AT)
+        kept = rows(models)
+        runner.rebuild(facts, models, rules, storeless.RECEIVED_AT)
+        anew = rows(models)
+        models.close()
+    for name, table in anew.items():
+        assert kept[name].rows() == table.rows(), name
