@@ -12,6 +12,7 @@ from engine.projections.projection import PROJECTIONS
 from engine.rulefile import parse
 from engine.states import funnel_documents, state_documents
 from engine.store.facts import Facts, models_of
+from engine.store.rebuild import TABLES, rebuild
 from tests import storeless
 from tests.naive import run
 from tests.naive.random_people import FEW, random_people
@@ -77,3 +78,24 @@ def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
         models.close()
     for name, table in anew.items():
         assert kept[name].rows() == table.rows(), name
+
+
+def kept(facts):
+    """All that is kept beside the streams, table by table."""
+    with facts.snapshot() as connection:
+        return {
+            table: sorted(map(repr, connection.execute(f"SELECT * FROM {table}").fetchall()))
+            for table in TABLES
+        }
+
+
+@seeds_over_each(sqlite=20, postgresql=6)
+def test_what_is_kept_of_identity_is_made_again_from_the_streams_alone(seed, facts_url):
+    random, _, history, _ = people_case(2000 + seed)
+    with Facts.open(facts_url) as facts:
+        for _ in told(random, facts, history):
+            pass
+        before = kept(facts)
+        with facts.transaction() as connection:
+            assert rebuild(connection, facts.memory) == facts.head()
+        assert kept(facts) == before

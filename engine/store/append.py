@@ -25,13 +25,13 @@ SELECT originator, number, folded_from,
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
 _STREAM_AT = """
-(SELECT number FROM stored_events JOIN streams ON originator = originator_id
-WHERE stored_events.rowid = :voided)
+SELECT number FROM stored_events JOIN streams ON originator = originator_id
+WHERE stored_events.rowid = ?
 """
-_RETRACT = f"INSERT INTO retractions VALUES (:retraction, :source, :event_id, {_STREAM_AT})"
-_VOID = f"""
+_RETRACT = "INSERT INTO retractions VALUES (:retraction, :source, :event_id, :stream)"
+_VOID = """
 UPDATE touchpoints SET void = :retraction
-WHERE void IS NULL AND position = :voided AND stream = {_STREAM_AT}
+WHERE void IS NULL AND position = :voided AND stream = :stream
 """
 _VOID_LINK = "UPDATE links SET void = :retraction WHERE void IS NULL AND position = :voided"
 
@@ -71,17 +71,48 @@ def append(connection: Connection, memory: Memory, batch: Sequence[Encoded]) -> 
         The first and the last position that they got.
     """
     first = last_position(connection) + 1
-    named = [_named(encoded.touchpoint) for encoded in batch]
+    placed = list(enumerate(batch, first))
+    events = add_derived(connection, memory, placed)
+    insert_rows(connection, events)
+    memory.ids.add(connection, [_id(position, encoded.touchpoint) for position, encoded in placed])
+    return first, first + len(batch) - 1
+
+
+def add_derived(
+    connection: Connection, memory: Memory, placed: Sequence[tuple[int, Encoded]]
+) -> list[Row]:
+    """Add all that is kept of touchpoints but their events and ids: whatever can be made again.
+
+    Args:
+        connection: In a transaction that writes.
+        memory: What was remembered of the batches before.
+        placed: Touchpoints by position, ascending; what came before them is there already.
+
+    Returns:
+        The events, each in the next version of its stream.
+    """
+    named = [_named(encoded.touchpoint) for _, encoded in placed]
     opened = _open_streams(connection, named)
-    voids = _voids(connection, batch)
+    voids = _voids(connection, [encoded for _, encoded in placed])
     rows = Rows(memory)
-    for position, (encoded, who) in enumerate(zip(batch, named, strict=True), first):
+    for (position, encoded), who in zip(placed, named, strict=True):
         touchpoint = encoded.touchpoint
         void = voids.get((touchpoint.source, touchpoint.event_id)) if voids else None
         rows.add(position, encoded, [opened[originator_of(one)] for one in who], void)
+        if touchpoint.type == "touchpoint_retracted":
+            voids.setdefault(_retracted(touchpoint), position)
     _write_streams(connection, opened.values())
     rows.insert(connection)
-    return first, first + len(batch) - 1
+    return rows.events
+
+
+def _id(position: int, touchpoint: Touchpoint) -> tuple[Key, Recorded]:
+    return (touchpoint.source, touchpoint.event_id), (bytes.fromhex(touchpoint.content), position)
+
+
+def _retracted(touchpoint: Touchpoint) -> Key:
+    named = touchpoint.attributes
+    return str(named["source"]), str(named["event_id"])
 
 
 def _named(touchpoint: Touchpoint) -> Sequence[Identifier]:
@@ -99,8 +130,8 @@ class Rows:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._events: list[Row] = []
-        self._ids: list[tuple[Key, Recorded]] = []
+        self.events: list[Row] = []
+        self._places: dict[Key, tuple[int, int]] = {}  # position and stream
         self._counting: list[tuple[int, int, bytearray]] = []
         self._void: list[tuple[int, int, int, bytearray]] = []
         self._evidence = Evidence()
@@ -121,17 +152,17 @@ class Rows:
         numbers = [one.number for one in named]
         number = into.number
         version = into.lead.record(into.who)
-        self._events.append(
+        self.events.append(
             (position, into.lead.originator, version, TOUCHPOINT_RECORDED, bytearray(encoded.data))
         )
-        what = bytes.fromhex(touchpoint.content), position
-        self._ids.append(((touchpoint.source, touchpoint.event_id), what))
+        self._places[touchpoint.source, touchpoint.event_id] = position, number
         if len(numbers) > 1:
             who = [(one.who, one.number) for one in named]
             self._evidence.add(position, touchpoint, who, void)
         if touchpoint.type in NEVER_FOLDED:
             void = NEVER_COUNTS
-            self._add_retraction(position, touchpoint)
+            if touchpoint.type == "touchpoint_retracted":
+                self._retractions.append((position, _retracted(touchpoint)))
         elif into.folded_from is None:
             into.folded_from = position
             into.begun = True
@@ -143,30 +174,35 @@ class Rows:
 
     def insert(self, connection: Connection) -> None:
         """Write all of it; then let the batch's own retractions void what they name."""
-        insert_rows(connection, self._events)
-        self._memory.ids.add(connection, self._ids)
         add = connection.add_rows
         self._counting.sort(key=itemgetter(0))  # in the order of the table: fewer pages at once
         add("touchpoints", ("stream", "position", "packed"), self._counting)
         add("touchpoints", ("stream", "position", "void", "packed"), self._void)
         self._evidence.insert(connection, self._memory.pairs)
         if self._retractions:
-            self._retract(connection, self._memory.ids)
+            self._retract(connection)
 
-    def _retract(self, connection: Connection, ids: Ids) -> None:
-        found = ids.find(connection, {key for _, key in self._retractions})
+    def _retract(self, connection: Connection) -> None:
+        found = self._memory.ids.find(connection, {key for _, key in self._retractions})
         rows = []
-        for position, key in self._retractions:
-            names = {"retraction": position, "source": key[0], "event_id": key[1]}
-            rows.append({**names, "voided": found[key][1] if key in found else None})
+        for retraction, key in self._retractions:
+            voided, stream = self._places.get(key) or _place(connection, found.get(key))
+            if voided is not None and voided > retraction:  # it is void as it comes
+                voided = stream = None
+            names = {"retraction": retraction, "source": key[0], "event_id": key[1]}
+            rows.append({**names, "voided": voided, "stream": stream})
         connection.executemany(_RETRACT, rows)
         for statement in (_VOID, _VOID_LINK):
             connection.executemany(statement, rows)
 
-    def _add_retraction(self, position: int, touchpoint: Touchpoint) -> None:
-        if touchpoint.type == "touchpoint_retracted":
-            named = touchpoint.attributes
-            self._retractions.append((position, (str(named["source"]), str(named["event_id"]))))
+
+def _place(connection: Connection, known: Recorded | None) -> tuple[int | None, int | None]:
+    """Position and stream of a recorded touchpoint; None twice where there is none."""
+    if known is None:
+        return None, None
+    position = known[1]
+    row = connection.execute(_STREAM_AT, (position,)).fetchone()
+    return position, row[0] if row else None
 
 
 def _open_streams(

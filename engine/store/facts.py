@@ -188,9 +188,7 @@ class Facts:
     def touchpoints_of(self, lead: int, known_at: int | None = None) -> list[StoredTouchpoint]:
         """All touchpoints of a lead, and those of its streams that do not count, by position."""
         with self.snapshot() as connection:
-            return reading.touchpoints_of(
-                connection, self.strings, self.too_common, lead, known_at
-            )
+            return reading.touchpoints_of(connection, self.strings, self.too_common, lead, known_at)
 
     def check_keys(self, identifier_key: IdentifierKey, workspace_key: WorkspaceKey) -> None:
         """Make sure that these are the keys that the facts were begun with; keep whose they are.
