@@ -97,5 +97,5 @@ def test_what_is_kept_of_identity_is_made_again_from_the_streams_alone(seed, fac
             pass
         before = kept(facts)
         with facts.transaction() as connection:
-            assert rebuild(connection, facts.memory) == facts.head()
+            assert rebuild(connection) == facts.head()
         assert kept(facts) == before

@@ -24,6 +24,7 @@ from engine.store import postgres, sqlite
 from engine.store.facts import file_of, is_server
 from engine.store.postgres_connection import PostgresConnection, connect
 from engine.store.postgres_faults import LOCK_TIMEOUT_S, told_clearly
+from engine.store.rebuild import rebuild
 from engine.store.revision import NONE, REVISION
 from engine.store.schema import FACTS
 from engine.store.sqlite import SqliteConnection
@@ -69,7 +70,9 @@ def _migrate_file(path: Path) -> Migrated:
         if raw.execute("PRAGMA user_version").fetchone()[0] == _BEFORE_REVISIONS:
             command.stamp(_config(connection), _THEIR_REVISION)
             raw.execute("PRAGMA user_version = 0")
-        return Migrated(str(path), before, upgrade(connection, path))
+        steps = upgrade(connection, path)
+        _make_again(raw, steps)
+        return Migrated(str(path), before, steps)
 
 
 def _migrate_server(url: str) -> Migrated:
@@ -81,7 +84,9 @@ def _migrate_server(url: str) -> Migrated:
     ):
         _keep_others_out(connection, schema)
         before = _revision(connection)
-        return Migrated(name, before, upgrade(connection, name))
+        steps = upgrade(connection, name)
+        _make_again(server, steps)
+        return Migrated(name, before, steps)
 
 
 def upgrade(connection: Connection, name: object) -> list[Step]:
@@ -101,6 +106,12 @@ def upgrade(connection: Connection, name: object) -> list[Step]:
     missing = [Step(one.revision, one.doc) for one in scripts if one.revision > found]
     command.upgrade(config, REVISION)
     return missing[::-1]
+
+
+def _make_again(connection: PostgresConnection | SqliteConnection, steps: list[Step]) -> None:
+    """After a change of tables, fill those that come from the streams; positions stay."""
+    if steps:
+        rebuild(connection)
 
 
 def _revision(connection: Connection) -> str:

@@ -4,6 +4,9 @@ from engine.codec import decode
 from engine.progress import Progress, quiet
 from engine.store.append import Memory, add_derived
 from engine.store.connection import Connection
+from engine.store.dictionary import Dictionary
+from engine.store.evidence import Pairs
+from engine.store.ids import Ids
 from engine.store.mapper import TOUCHPOINT_RECORDED
 from engine.touchpoint import Encoded
 
@@ -15,16 +18,16 @@ WHERE stored_events.rowid > ? AND topic = ? ORDER BY stored_events.rowid LIMIT ?
 """
 
 
-def rebuild(connection: Connection, memory: Memory, progress: Progress = quiet) -> int:
+def rebuild(connection: Connection, progress: Progress = quiet) -> int:
     """Empty the tables and fill them again, byte for byte; returns how many touchpoints there are.
 
     Args:
         connection: In a transaction that writes.
-        memory: Of who writes; bound to the transaction.
         progress: Told positions, and how many there are.
     """
     connection.take_time()
-    memory.forget()
+    memory = Memory(Dictionary(), Ids(), Pairs())
+    memory.dictionary.bind(connection)
     for table in TABLES:
         connection.execute(f"DELETE FROM {table}")
     head = connection.execute("SELECT coalesce(max(stored_events.rowid), 0) FROM stored_events")
