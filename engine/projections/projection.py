@@ -49,9 +49,10 @@ class Frames:
         return self.tables[projection.name]
 
 
-def derived(folded: Folded, projections: tuple[Projection, ...] = PROJECTIONS) -> Tables:
-    """The rows of some projections."""
-    numbers = folded.histories.numbers
+def derived(
+    folded: Folded, numbers: NDArray[np.int64], projections: tuple[Projection, ...] = PROJECTIONS
+) -> Tables:
+    """The rows of some projections; `numbers` are those of the leads of the histories."""
     return {
         projection.name: _numbered(projection.derive(folded), numbers) for projection in projections
     }

@@ -86,8 +86,8 @@ def derive_leads(
     known_at: int | None = None,
 ) -> Tables:
     """The rows of some leads, by number: the one way from facts to rows, stored or not."""
-    folded = fold(facts.histories(leads, known_at), rules, as_of)
-    return derived(folded, projections)
+    histories = facts.histories(leads, known_at)
+    return derived(fold(histories, rules, as_of), histories.numbers, projections)
 
 
 def chunks(
