@@ -170,12 +170,12 @@ class Ledger:
             rows = leads.setdefault(one.stream.digest[:32], [])
             if (one.source, one.event_id) not in void:
                 rows.append((_happening(one), (position, one.source, one.event_id)))
-        return {lead: [row for _, row in sorted(rows)] for lead, rows in leads.items()}
+        return {lead: [row for _, row in sorted(rows)] for lead, rows in leads.items() if rows}
 
     def touched(self, after: int, upto: int) -> set[str]:
         """The leads that gained or lost a touchpoint in between, and those it happened to twice."""
         before, then = self.histories(after), self.histories(upto)
-        return {lead for lead in then if before.get(lead, []) != then[lead]}
+        return {lead for lead in before | then if before.get(lead) != then.get(lead)}
 
 
 def _happening(touchpoint: Touchpoint) -> tuple[int, int, bytes, bytes]:
