@@ -136,7 +136,7 @@ def _read_fast(kafka: KafkaSettings) -> Callable[[], int]:
     )
 
     def read() -> int:
-        values = [one.value()[HEADER_BYTES:] for one in consumer.consume(1000, 1.0)]
+        values = [(one.value() or b"")[HEADER_BYTES:] for one in consumer.consume(1000, 1.0)]
         if values:
             pyruhvro.deserialize_array(values, schema.text)
         return len(values)

@@ -134,7 +134,7 @@ def stock_from_store(folder: Path) -> float:
 def from_store(folder: Path, rules: RuleSet, touchpoints: int) -> float:
     """Seconds a touchpoint from our store to states, in chunks of 10,000 leads."""
     path = folder / "ours.db"
-    record(path, touchpoints)
+    record(path, touchpoints, Stopwatch())
     watch = Stopwatch()
     with Facts.open(path) as facts:
         for _ in range(2):  # the first run loads the compiled code

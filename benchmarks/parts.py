@@ -173,7 +173,8 @@ def processor_s(process: psutil.Process) -> float:
     """Seconds on the processor of a process, and of all that it has started."""
     ended = process.cpu_times()
     spent = [one.cpu_times() for one in (process, *process.children())]
-    return ended.children_user + ended.children_system + sum(x.user + x.system for x in spent)
+    ours = sum(one.user + one.system for one in spent)
+    return float(ended.children_user + ended.children_system + ours)
 
 
 @dataclass

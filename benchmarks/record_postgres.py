@@ -93,7 +93,7 @@ def _processor_s(server: OwnPostgres) -> float:
     """Seconds on the processor of a server and of all that it has started."""
     process = psutil.Process(server.pid)
     spent = [one.cpu_times() for one in (process, *process.children())]
-    return sum(one.user + one.system for one in spent)
+    return float(sum(one.user + one.system for one in spent))
 
 
 def main() -> bool:

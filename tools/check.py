@@ -32,8 +32,8 @@ PARTS = (
     Part("lint", "ruff finds no fault", (BIN / "ruff", "check", ".")),
     Part(
         "types",
-        "mypy --strict over engine/ and consumers/",
-        (BIN / "mypy", "--strict", "engine", "consumers"),
+        "mypy --strict over engine/, consumers/ and benchmarks/",
+        (BIN / "mypy", "--strict", "engine", "consumers", "benchmarks"),
     ),
     Part("layers", "modules import downwards only", (BIN / "lint-imports",)),
     Part("tests", "every test", PYTEST, tells=True),
