@@ -40,8 +40,17 @@ _BY_POSITION = {
     "recent_ids": "* FROM recent_ids WHERE position",
     "touchpoints": "* FROM touchpoints WHERE position",
     "evidence": "* FROM evidence WHERE position",
-    "streams": "* FROM streams WHERE folded_from",
+    "pairs": "* FROM pairs WHERE position",
+    "streams": "number, originator, kind, digest FROM first_streams WHERE position",
 }
+
+FIRST_STREAMS = """
+CREATE TEMP TABLE first_streams AS
+SELECT number, originator, kind, digest, (SELECT min(position) FROM (
+    SELECT min(position) AS position FROM touchpoints WHERE stream = number
+    UNION ALL SELECT min(position) FROM evidence WHERE identifier = number
+) AS named) AS position FROM streams
+"""
 
 
 def touchpoints(count: int, seed: int = 3) -> Iterator[Touchpoint]:
@@ -100,7 +109,10 @@ def insert_raw(source: Path, path: Path) -> Stopwatch:
         "INSERT INTO recent_ids SELECT position, source, event_id, content FROM ids "
         "WHERE true ON CONFLICT DO NOTHING"
     )
-    connection.execute("CREATE INDEX streams_from ON streams (folded_from)")
+    connection.execute(FIRST_STREAMS)
+    for table in ("first_streams", "evidence", "pairs"):
+        temp = "temp." if table == "first_streams" else ""
+        connection.execute(f"CREATE INDEX {temp}{table}_at ON {table} (position)")
     recordings = connection.execute("SELECT * FROM recordings").fetchall()
     strings = connection.execute("SELECT * FROM strings").fetchall()
     target = Database(path, FACTS, create=True)

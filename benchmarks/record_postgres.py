@@ -18,18 +18,19 @@ import psutil
 import psycopg
 
 from benchmarks.common import Figure, Stopwatch, rate, show
-from benchmarks.record import BATCH, record
+from benchmarks.record import BATCH, FIRST_STREAMS, record
 from engine.store.facts import Facts
 from tests.services.postgres import OwnPostgres
 
 _SCHEMA = "SET search_path TO facts"
 _BY_POSITION = {
-    "stored_events": "notification_id",
-    "recent_ids": "position",
-    "touchpoints": "position",
-    "evidence": "position",
-    "streams": "folded_from",
-    "recordings": "first",
+    "stored_events": "* FROM stored_events WHERE notification_id",
+    "recent_ids": "* FROM recent_ids WHERE position",
+    "touchpoints": "* FROM touchpoints WHERE position",
+    "evidence": "* FROM evidence WHERE position",
+    "pairs": "* FROM pairs WHERE position",
+    "streams": "number, originator, kind, digest FROM first_streams WHERE position",
+    "recordings": "* FROM recordings WHERE first",
 }
 
 
@@ -60,10 +61,8 @@ def copy_raw(server: OwnPostgres, source: str, target: str) -> OneCore:
         taking.execute("COMMIT")
         for first, last in given.execute("SELECT first, last FROM recordings").fetchall():
             data = {
-                table: _copied(
-                    given, f"SELECT * FROM {table} WHERE {key} BETWEEN {first} AND {last}"
-                )
-                for table, key in _BY_POSITION.items()
+                table: _copied(given, f"SELECT {what} BETWEEN {first} AND {last}")
+                for table, what in _BY_POSITION.items()
             }
             with watch.running():
                 for table, rows in data.items():
@@ -80,7 +79,8 @@ def _prepare(given: psycopg.Connection) -> None:
         "WHERE true ON CONFLICT DO NOTHING"
     )
     given.execute("CREATE INDEX ON touchpoints (position)")
-    given.execute("CREATE INDEX ON streams (folded_from)")
+    given.execute(FIRST_STREAMS)
+    given.execute("CREATE INDEX ON first_streams (position)")
     given.execute("ANALYZE")
 
 

@@ -8,7 +8,7 @@ Reading is joining and viewing; nothing is decoded.
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -144,26 +144,50 @@ class Packed:
         self.data = b"".join(rows)
         sizes = np.fromiter(map(len, rows), np.int64, len(rows))
         self.at = np.cumsum(sizes) - sizes
-        self.touches = _records(self.data, self.at, TOUCH)
-        self.attributes = self.touches["attributes"].astype(np.int64)
-        self._others = self.touches["others"].astype(np.int64)
+        self.attributes = self.column("attributes").astype(np.int64)
+        self._others = self.column("others").astype(np.int64)
         self._others_at = self.at + TOUCH.itemsize + self.attributes * ATTRIBUTE.itemsize
         self.event_id_at = self._others_at + self._others * OTHER.itemsize
         self.event_id_size = self.at + sizes - self.event_id_at
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One field of all touches."""
+        return _records(self.data, self.at + TOUCH.fields[name][1], TOUCH[name])  # type: ignore[index]
 
     def others(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many identifiers each touchpoint names but its stream's, and their numbers."""
         at = np.repeat(self._others_at, self._others) + OTHER.itemsize * _nth(self._others)
         return self._others, _records(self.data, at, OTHER)
 
-    def happening_order(
-        self, starts: NDArray[np.int64], strings: Strings
-    ) -> NDArray[np.int64] | None:
-        """Indexes that put the touches of each group, which begin at `starts`, in happening order.
+    def in_happening_order(
+        self, rows: NDArray[np.int64], starts: NDArray[np.int64], strings: Strings
+    ) -> NDArray[np.int64]:
+        """Some rows, whose groups begin at `starts`, each group put in happening order."""
+        when, sequence = self.column("occurred_at")[rows], self.column("sequence")[rows]
+        group = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        if np.all((group[1:] > group[:-1]) | (when[1:] > when[:-1])):
+            return rows
+        order = np.lexsort((sequence, when, group))
+        tied = np.ones(len(order) - 1, np.bool_)
+        for column in (group, when, sequence):
+            tied &= column[order[1:]] == column[order[:-1]]
+        ordered = rows[order]
+        if tied.any():
+            self._break_ties(ordered, tied, strings)
+        return ordered
 
-        None where they are so already.
-        """
-        return _happening_order(starts, self.touches, self._event_id, strings)
+    def _break_ties(
+        self, rows: NDArray[np.int64], tied: NDArray[np.bool_], strings: Strings
+    ) -> None:
+        """Put rows of one instant and sequence in order of source, then event id, by UTF-8."""
+        sources = self.column("source")
+        known = np.unique(sources[rows]).tolist()
+        text = {id_: text.encode() for id_, text in zip(known, strings.texts(known), strict=True)}
+        edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
+        for first, last in edges.reshape(-1, 2):
+            run = rows[first : last + 1].tolist()
+            run.sort(key=lambda row: (text[int(sources[row])], self._event_id(row)))
+            rows[first : last + 1] = run
 
     def _event_id(self, touch: int) -> bytes:
         at = self.event_id_at[touch]
@@ -173,29 +197,31 @@ class Packed:
 def unpack(
     leads: list[str],
     starts: NDArray[np.int64],
-    rows: Sequence[bytes],
+    packed: Packed,
     positions: NDArray[np.int64],
     strings: Strings,
+    rows: NDArray[np.int64] | None = None,
 ) -> Histories:
-    """Histories from packed rows, grouped by lead as `starts` says, in any order within a lead."""
-    packed = Packed(rows)
-    touches, at, counts = packed.touches, packed.at, packed.attributes
-    event_id_at, event_id_size = packed.event_id_at, packed.event_id_size
-    order = packed.happening_order(starts, strings)
-    if order is not None:
-        touches, positions, at, counts = touches[order], positions[order], at[order], counts[order]
-        event_id_at, event_id_size = event_id_at[order], event_id_size[order]
-    behind = np.repeat(at + TOUCH.itemsize, counts) + ATTRIBUTE.itemsize * _nth(counts)
+    """Histories from packed rows, grouped by lead as `starts` says, in any order within a lead.
+
+    Args:
+        positions: One for each packed row.
+        rows: Which packed rows, and in what order; None: all as they are.
+    """
+    rows = np.arange(len(packed.at)) if rows is None else rows
+    rows = packed.in_happening_order(rows, starts, strings)
+    counts = packed.attributes[rows]
+    behind = np.repeat(packed.at[rows] + TOUCH.itemsize, counts)
     return Histories(
         leads=leads,
         starts=starts,
-        touches=touches,
-        positions=positions,
-        attributes=_records(packed.data, behind, ATTRIBUTE),
+        touches=_records(packed.data, packed.at[rows], TOUCH),
+        positions=positions[rows],
+        attributes=_records(packed.data, behind + ATTRIBUTE.itemsize * _nth(counts), ATTRIBUTE),
         attribute_at=np.cumsum(counts) - counts,
         event_ids=np.frombuffer(packed.data, np.uint8),
-        event_id_at=event_id_at,
-        event_id_size=event_id_size,
+        event_id_at=packed.event_id_at[rows],
+        event_id_size=packed.event_id_size[rows],
         strings=strings,
     )
 
@@ -225,40 +251,3 @@ def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[Any]) -> NDAr
         return np.empty(0, dtype)
     anywhere = np.ndarray((len(packed) - dtype.itemsize + 1,), dtype, packed, strides=(1,))
     return anywhere[at]
-
-
-def _happening_order(
-    starts: NDArray[np.int64],
-    touches: NDArray[np.void],
-    event_id: Callable[[int], bytes],
-    strings: Strings,
-) -> NDArray[np.int64] | None:
-    """Indexes that put each lead's touches in happening order; None where they are so already."""
-    lead = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    when, sequence = touches["occurred_at"], touches["sequence"]
-    if np.all((lead[1:] > lead[:-1]) | (when[1:] > when[:-1])):
-        return None
-    order = np.lexsort((sequence, when, lead))
-    tied = np.ones(len(order) - 1, np.bool_)
-    for column in (lead, when, sequence):
-        tied &= column[order[1:]] == column[order[:-1]]
-    if tied.any():
-        _break_ties(order, tied, touches["source"], event_id, strings)
-    return order
-
-
-def _break_ties(
-    order: NDArray[np.int64],
-    tied: NDArray[np.bool_],
-    sources: NDArray[np.int32],
-    event_id: Callable[[int], bytes],
-    strings: Strings,
-) -> None:
-    """Put touches of one instant and sequence in order of source, then event id, as UTF-8 bytes."""
-    known = np.unique(sources).tolist()
-    text = {id_: text.encode() for id_, text in zip(known, strings.texts(known), strict=True)}
-    edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
-    for first, last in edges.reshape(-1, 2):
-        run = order[first : last + 1].tolist()
-        run.sort(key=lambda touch: (text[int(sources[touch])], event_id(touch)))
-        order[first : last + 1] = run

@@ -29,10 +29,12 @@ IDENTIFIER_KEY = "LEADLEDGER_IDENTIFIER_KEY"
 WORKSPACE_KEY = "LEADLEDGER_WORKSPACE_KEY"
 KEY_FILE = "LEADLEDGER_KEY_FILE"
 PHONE_REGION = "LEADLEDGER_PHONE_REGION"
+TOO_COMMON = "LEADLEDGER_TOO_COMMON"
 METRICS_PORT = "LEADLEDGER_METRICS_PORT"
 METRICS_HOST = "LEADLEDGER_METRICS_HOST"
 
 DEFAULT_PHONE_REGION = "VN"
+DEFAULT_TOO_COMMON = 10
 DEFAULT_METRICS_HOST = "127.0.0.1"
 KEY_BYTES = 32
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
@@ -49,6 +51,7 @@ class Settings:
     workspace_key: bytes = field(repr=False)
     key_file: Path | None = None  # None: no file, the keys are from the environment
     phone_region: str = DEFAULT_PHONE_REGION  # where a phone number without + is read
+    too_common: int = DEFAULT_TOO_COMMON  # with more of one strong kind an identifier names nobody
     metrics_port: int | None = None  # None: a process that runs long shows no metrics
     metrics_host: str = DEFAULT_METRICS_HOST  # the address where it listens
 
@@ -76,6 +79,7 @@ class Settings:
             workspace_key=keys["workspace_key"],
             key_file=file,
             phone_region=_region(environ),
+            too_common=_too_common(environ),
             metrics_port=_port(environ),
             metrics_host=environ.get(METRICS_HOST) or DEFAULT_METRICS_HOST,
         )
@@ -223,6 +227,13 @@ def _region(environ: Mapping[str, str]) -> str:
     if not (len(region) == 2 and region.isascii() and region.isalpha() and region.isupper()):
         raise BadSetting(PHONE_REGION, f"is {region!r}", "write a country as VN or TH")
     return region
+
+
+def _too_common(environ: Mapping[str, str]) -> int:
+    number = environ.get(TOO_COMMON) or str(DEFAULT_TOO_COMMON)
+    if not (number.isascii() and number.isdigit() and 0 < int(number[:9]) and len(number) < 9):
+        raise BadSetting(TOO_COMMON, f"is {number!r}", "write a number as 10, or leave it out")
+    return int(number)
 
 
 def _port(environ: Mapping[str, str]) -> int | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.canonical import canonicalise
 from engine.folding import fold
-from engine.history import Histories, pack, unpack
+from engine.history import Histories, Packed, pack, unpack
 from engine.privacy import IdentifierKey
 from engine.rulefile import load, shipped
 from engine.sample import touchpoints
@@ -45,7 +45,7 @@ def histories(leads: int) -> Histories:
             rows[touchpoint.primary.digest].append(pack(touchpoint, words))
     starts = np.cumsum([0, *map(len, rows.values())])
     flat = [row for one in rows.values() for row in one]
-    return unpack(list(rows), starts, flat, np.arange(len(flat)), words)
+    return unpack(list(rows), starts, Packed(flat), np.arange(len(flat)), words)
 
 
 def main() -> None:

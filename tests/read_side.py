@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.folded import Folded
 from engine.folding import fold
-from engine.history import Histories, pack, unpack
+from engine.history import Histories, Packed, pack, unpack
 from engine.projections.projection import READ_MODELS, Frames, derived
 from engine.rulefile import parse
 from engine.touchpoint import Touchpoint
@@ -28,7 +28,7 @@ def histories(leads: Mapping[str, Sequence[Touchpoint]]) -> Histories:
     words = Words()
     rows = [pack(one, words) for touches in leads.values() for one in touches]
     starts = np.cumsum([0, *map(len, leads.values())])
-    return unpack(list(leads), starts, rows, np.arange(1, len(rows) + 1), words)
+    return unpack(list(leads), starts, Packed(rows), np.arange(1, len(rows) + 1), words)
 
 
 def folded(rules: str, leads: Mapping[str, Sequence[Touchpoint]], as_of: int) -> Folded:

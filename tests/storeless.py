@@ -10,7 +10,7 @@ import numpy as np
 from engine.canonical import canonicalise
 from engine.errors import Refused
 from engine.folding import fold
-from engine.history import Histories, pack, unpack
+from engine.history import Histories, Packed, pack, unpack
 from engine.privacy import IdentifierKey
 from engine.rulefile import parse
 from engine.states import funnel_documents, state_documents
@@ -66,7 +66,7 @@ def histories(accepted: Sequence[Touchpoint]) -> Histories:
             rows[touchpoint.stream.digest].append(pack(touchpoint, words))
     starts = np.cumsum([0, *map(len, rows.values())])
     flat = [row for some in rows.values() for row in some]
-    return unpack(list(rows), starts, flat, np.arange(len(flat)), words)
+    return unpack(list(rows), starts, Packed(flat), np.arange(len(flat)), words)
 
 
 def exports(rules: str, accepted: Sequence[Touchpoint], instants: Iterable[int]) -> list[Line]:

@@ -40,8 +40,8 @@ def told(event_id, *who, **more):
 FIRST, SECOND = twins()
 LINES = [
     told("1", "email:an@example.vn", "phone:+84901234567"),
-    told("2", "email:binh@example.vn", "phone:+84907654321"),
-    told("3", "email:chi@example.vn", "phone:+84907654321"),
+    told("2", "email:binh@example.vn", "anonymous_id:k-907654321"),
+    told("3", "email:chi@example.vn", "anonymous_id:k-907654321"),
     told("4", "phone:+84911111111"),
     told("5", "email:dung@example.vn", "phone:+84911111111"),
     told("6", "email:em@example.vn"),
@@ -122,20 +122,26 @@ def test_an_identifier_told_beside_others_names_the_lead(run, named):
     assert shown(run, named) == AN
 
 
-def test_the_stream_of_an_identifier_goes_before_what_was_told_beside_others(run):
-    assert shown(run, "phone:+84911111111") == lead_id("phone", "+84911111111")
+def test_a_lead_goes_by_the_identifier_that_was_known_first_and_answers_to_all(run):
+    first, later = lead_id("phone", "+84911111111"), lead_id("email", "dung@example.vn")
+    named = ("phone:+84911111111", "email:dung@example.vn", first, later, later[:8])
+    assert {shown(run, one) for one in named} == {first}
 
 
 def test_an_identifier_of_two_leads_is_refused_with_both(run):
     both = sorted(lead_id("email", f"{name}@example.vn") for name in ("binh", "chi"))
-    code, said = shown(run, "phone:+84907654321")
+    code, said = shown(run, "anonymous_id:k-907654321")
     assert code == 4
-    assert f"2 leads by this phone: {', '.join(both)};" in said
+    assert f"2 leads by this anonymous_id: {', '.join(both)};" in said
     assert "907654321" not in said
 
 
-@pytest.mark.parametrize("gone", ["+84922222222", "+84933333333", "+84944444444"])
-def test_what_was_taken_back_or_only_linked_names_nobody(run, gone):
+def test_an_identifier_that_was_only_linked_names_the_lead(run):
+    assert shown(run, "phone:+84933333333") == AN
+
+
+@pytest.mark.parametrize("gone", ["+84922222222", "+84944444444"])
+def test_what_was_taken_back_or_never_told_names_nobody(run, gone):
     assert shown(run, f"phone:{gone}")[0] == 4
     assert shown(run, "email:em@example.vn") == lead_id("email", "em@example.vn")
 

@@ -4,6 +4,8 @@ An example is a table whose rows are instants; the rules are the last TOML above
 it. How rows and headings are read is in `deliveries_of` and `answer`.
 """
 
+import json
+import random
 import re
 import shlex
 from decimal import Decimal
@@ -15,15 +17,17 @@ import pytest
 
 from engine.cli.main import cli
 from engine.decay import FACTORS, scores_at
+from engine.edge import Edge, Row
 from engine.folding import fold
-from engine.identity import leads_of
 from engine.instants import format_instant, parse_instant
+from engine.privacy import IdentifierKey
 from engine.projections.projection import READ_MODELS, Frames, derived
 from engine.reports import funnel as funnels
 from engine.rulefile import parse
 from tests import naive
 from tests.pages import DOCS, Table, quoted, shown, starting
 from tests.storeless import Line, exports, histories, take
+from tests.storing import WORKSPACE_KEY, keep
 
 PAGE = DOCS / "semantics.md"
 NOBODY = "–"
@@ -191,6 +195,35 @@ def test_every_hard_rule_has_an_example():
     }
 
 
+def test_whose_a_touchpoint_is_on_the_page_is_so(facts):
+    (table,) = starting(PAGE, "happened", "what", "whose")
+    edge = Edge(IdentifierKey(bytes(32)), facts.keyring(WORKSPACE_KEY))
+    told = [json.dumps(told_of(row)).encode() for row in random.sample(table.rows, len(table.rows))]
+    rows = [Row(origin="page", line=number, data=line) for number, line in enumerate(told, 1)]
+    kept = keep(facts, *edge.accept(rows, instant("2026-04-01 00:00")))
+    assert kept.recorded == len(rows)
+    found = facts.histories()
+    ends = found.starts.tolist()
+    leads = [
+        sorted(found.event_id(touch) for touch in range(ends[lead], ends[lead + 1]))
+        for lead in range(len(found.leads))
+    ]
+    whose = {who for _, _, who in table.rows}
+    assert sorted(leads) == sorted([row[0] for row in table.rows if row[2] == who] for who in whose)
+
+
+def told_of(row: list[str]) -> Line:
+    when, what, _ = row
+    type_, *named = what.strip("`").split()
+    return {
+        "source": "web",
+        "event_id": when,
+        "type": type_,
+        "occurred_at": format_instant(instant(when)),
+        "identifiers": [dict(zip(("kind", "value"), one.split(":"), strict=True)) for one in named],
+    }
+
+
 def test_happening_order_is_that_of_the_page():
     (table,) = starting(PAGE, "arrives")
     happening = table.heading.index("happens")
@@ -257,7 +290,6 @@ def test_what_the_page_says_is_not_built_is_not():
     assert command("rules", "publish") is None
     assert command("replay") is None
     assert "--known-at" not in {o for p in command("export", "states").params for o in p.opts}
-    assert leads_of(np.array([3, 1])).tolist() == [3, 1]
 
 
 def command(*words: str) -> Any:

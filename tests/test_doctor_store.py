@@ -247,7 +247,13 @@ def test_a_database_of_another_version_is_found(workspace, version, age, way_out
 
 
 def test_a_database_from_before_versions_were_kept_is_found_and_migrated(workspace):
-    workspace.change("DROP TABLE alembic_version", "PRAGMA user_version = 1")
+    workspace.change(
+        "ALTER TABLE streams ADD COLUMN folded_from INTEGER",
+        "DROP TABLE pairs",
+        "DROP TABLE links",
+        "DROP TABLE alembic_version",
+        "PRAGMA user_version = 1",
+    )
     found = workspace.examine()
     assert wrong(found) == {"database"}
     assert found["database"]["fix"] == "run leadledger migrate, with the same --db"

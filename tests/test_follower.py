@@ -112,7 +112,7 @@ def test_batch_by_batch_every_row_is_what_was_known_at_the_checkpoint(ours):
         with ours.models.reading() as connection:
             live = models_database.live_generation(connection)
             tables = models_database.read(connection, live, PROJECTIONS)
-        known = ours.facts.all_leads(live.checkpoint)
+        known = ours.facts.all_leads()
         stand = live.settled_to, PROJECTIONS, live.checkpoint
         then = derive_leads(ours.facts, known, SMALL, *stand)
         for name, rows in tables.items():

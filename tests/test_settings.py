@@ -215,3 +215,14 @@ def test_the_phone_region_is_vietnam_unless_said_otherwise():
     assert Settings.load(BOTH, "sqlite://").phone_region == "VN"
     thai = Settings.load({"LEADLEDGER_PHONE_REGION": "TH", **BOTH}, "sqlite://")
     assert thai.phone_region == "TH"
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5", "1000000000", "\u0663"])
+def test_how_many_are_too_common_is_a_whole_number_from_one_on(number):
+    with pytest.raises(BadSetting, match="LEADLEDGER_TOO_COMMON"):
+        Settings.load({"LEADLEDGER_TOO_COMMON": number, **BOTH}, "sqlite://")
+
+
+def test_more_than_ten_are_too_common_unless_said_otherwise():
+    assert Settings.load(BOTH, "sqlite://").too_common == 10
+    assert Settings.load({"LEADLEDGER_TOO_COMMON": "3", **BOTH}, "sqlite://").too_common == 3

@@ -18,7 +18,7 @@ from engine.canonical import canonicalise
 from engine.compose import compose_files
 from engine.errors import RulesClash, RulesInvalid
 from engine.folding import fold
-from engine.history import Histories, pack, unpack
+from engine.history import Histories, Packed, pack, unpack
 from engine.instants import format_instant, parse_instant
 from engine.privacy import IdentifierKey
 from engine.resolve import Resolver
@@ -79,7 +79,9 @@ def history(told: list[dict], who: dict) -> Histories:
     """One lead's history, as the store would give it."""
     key, words = IdentifierKey(bytes(32)), Words()
     packed = [pack(canonicalise(delivery(one, who), LATER, key).touchpoint, words) for one in told]
-    return unpack(["lead"], np.array([0, len(packed)]), packed, np.arange(len(packed)), words)
+    return unpack(
+        ["lead"], np.array([0, len(packed)]), Packed(packed), np.arange(len(packed)), words
+    )
 
 
 def delivery(told: dict, who: dict) -> dict:

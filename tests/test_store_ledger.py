@@ -174,15 +174,8 @@ def test_what_was_announced_is_announced_once(facts):
         connection.execute(insert, tuple(columns.values()))
 
 
-def evidence(facts):
-    with facts.snapshot() as connection:
-        return connection.execute(
-            "SELECT position, kind, digest, relation, void FROM evidence ORDER BY 1, 2, 3"
-        ).fetchall()
-
-
-def test_evidence_is_kept_where_several_identifiers_meet_with_its_retraction(facts):
-    ann, cookie, bob = who("email:ann", "anonymous_id:c", "email:bob")
+def test_what_touchpoints_say_of_who_is_who_is_kept_with_its_retraction(facts):
+    ann, cookie, bob = (one.digest for one in who("email:ann", "anonymous_id:c", "email:bob"))
     store(
         facts,
         touch("1", "email:ann"),
@@ -191,13 +184,21 @@ def test_evidence_is_kept_where_several_identifiers_meet_with_its_retraction(fac
         retraction("4", of="3"),
         retraction("5", of="6"),
     )
-    store(facts, touch("6", "email:ann", "anonymous_id:c"), retraction("7", of="6"))
-    both = [(cookie, 0), (ann, 0)]
-    assert evidence(facts) == [
-        *((2, one.kind, one.digest, relation, None) for one, relation in both),
-        *sorted((3, one.kind, one.digest, 1, 4) for one in (ann, bob)),
-        *((6, one.kind, one.digest, relation, 5) for one, relation in both),
-    ]
+    store(facts, touch("6", "email:ann", "email:bob"), retraction("7", of="6"))
+    with facts.snapshot() as connection:
+        digest = dict(connection.execute("SELECT number, digest FROM streams")).get
+
+        def rows(select):
+            found = connection.execute(select).fetchall()
+            return sorted((*map(digest, row[:2]), *row[2:]) for row in found)
+
+        named = rows("SELECT identifier, stream, position FROM evidence")
+        pairs = rows("SELECT identifier, other, position FROM pairs")
+        links = rows("SELECT identifier, other, position, linked, void FROM links")
+    first, second = sorted((ann, bob))
+    assert named == sorted([(cookie, ann, 2), (second, first, 6)])
+    assert pairs == sorted([(ann, bob, 3), (bob, ann, 3)])
+    assert links == sorted([(ann, bob, 3, 1, 4), (bob, ann, 3, 1, 4)])
 
 
 def test_the_first_retraction_holds_and_retracting_it_changes_nothing(facts):

@@ -36,7 +36,7 @@ from engine.store.dialects import dialect_of
 from engine.store.sqlite import Database as SqliteDatabase
 from engine.store.sqlite import Format
 
-DERIVED_BY = 1  # raised whenever fold or projections come to give other rows: old ones are refilled
+DERIVED_BY = 2  # raised whenever fold or projections come to give other rows: old ones are refilled
 LIVE, BUILDING, OLD = "live", "building", "old"
 SWEEP_TIMEOUT_S = 2  # for so long at most new readers wait for old ones
 READ_ROWS = 10_000  # held as Python objects at once

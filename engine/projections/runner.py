@@ -177,10 +177,12 @@ def _stand(facts: Facts, settled_to: int, checkpoint: int) -> Stand:
 
 
 def _anchor(facts: Facts, position: int) -> str:
-    """What the event at a position is known by; empty where there is none."""
+    """What the event at a position, and how leads are told apart, is known by; empty at 0."""
     with facts.snapshot() as connection:
         event = connection.execute(
             "SELECT originator_id, state FROM stored_events WHERE stored_events.rowid = ?",
             (position,),
         ).fetchone()
-    return sha256(event[0].encode() + event[1]).hexdigest() if event else ""
+    if not event:
+        return ""
+    return sha256(b"%d " % facts.too_common + event[0].encode() + event[1]).hexdigest()

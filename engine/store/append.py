@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from engine.aggregates.lead import Lead
 from engine.history import pack
-from engine.identity import originator_of
+from engine.identity import number_of, originator_of, recorded_before
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 from engine.store.dictionary import Dictionary
@@ -18,9 +18,9 @@ from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint, pre
 
 NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
-_STREAM_COLUMNS = ("number", "originator", "kind", "digest", "folded_from")
+_STREAM_COLUMNS = ("number", "originator", "kind", "digest")
 _STREAMS = """
-SELECT originator, number, folded_from,
+SELECT originator, number,
     (SELECT max(originator_version) FROM stored_events WHERE originator_id = originator)
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
@@ -39,14 +39,12 @@ _VOID_LINK = "UPDATE links SET void = :retraction WHERE void IS NULL AND positio
 class OpenStream:
     """An identifier that a batch names, and its stream."""
 
-    __slots__ = ("begun", "folded_from", "lead", "new", "number", "who")
+    __slots__ = ("lead", "new", "number", "who")
 
-    def __init__(self, number: int, who: Identifier, lead: Lead, folded_from: int | None) -> None:
+    def __init__(self, number: int, who: Identifier, lead: Lead) -> None:
         self.number = number
         self.who = who
         self.lead = lead
-        self.folded_from = folded_from  # position of its first touchpoint of a folded type
-        self.begun = False  # which is in this batch
         self.new = False
 
 
@@ -163,9 +161,6 @@ class Rows:
             void = NEVER_COUNTS
             if touchpoint.type == "touchpoint_retracted":
                 self._retractions.append((position, _retracted(touchpoint)))
-        elif into.folded_from is None:
-            into.folded_from = position
-            into.begun = True
         packed = bytearray(pack(touchpoint, self._memory.dictionary, numbers[1:]))
         if void is None:
             self._counting.append((number, position, packed))
@@ -212,29 +207,24 @@ def _open_streams(
     named = {originator_of(who): who for some in batch for who in some}
     opened = {}
     rows = connection.execute(_STREAMS, (listed(named),))
-    for originator, number, folded_from, version in rows:
+    for originator, number, version in rows:
         lead = Lead(originator, version or 0)
-        opened[originator] = OpenStream(number, named[originator], lead, folded_from)
-    last: int = connection.execute("SELECT coalesce(max(number), 0) FROM streams").fetchone()[0]
+        opened[originator] = OpenStream(number, named[originator], lead)
+    last = connection.execute("SELECT coalesce(max(number), 0) FROM streams").fetchone()[0]
     new = [originator for originator in named if originator not in opened]
-    for number, originator in enumerate(new, last + 1):
-        opened[originator] = OpenStream(number, named[originator], Lead(originator), None)
+    for before, originator in enumerate(new, recorded_before(last) + 1):
+        who = named[originator]
+        opened[originator] = OpenStream(number_of(before, who.kind), who, Lead(originator))
         opened[originator].new = True
     return opened
 
 
 def _write_streams(connection: Connection, opened: Iterable[OpenStream]) -> None:
-    """Add the streams that are new; note in old ones the first touchpoint that is folded."""
-    new, begun = [], []
-    for stream in opened:
-        if stream.new:
-            who = stream.who
-            row = (stream.number, stream.lead.originator, who.kind, who.digest, stream.folded_from)
-            new.append(row)
-        elif stream.begun:
-            begun.append((stream.folded_from, stream.number))
+    """Add those that are new."""
+    new = [
+        (one.number, one.lead.originator, one.who.kind, one.who.digest) for one in opened if one.new
+    ]
     connection.add_rows("streams", _STREAM_COLUMNS, new)
-    connection.executemany("UPDATE streams SET folded_from = ? WHERE number = ?", begun)
 
 
 def _voids(connection: Connection, batch: Sequence[Encoded]) -> dict[Key, int]:

@@ -6,13 +6,14 @@ others on it, by what joins them, and by who a cookie or click belonged to at th
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.history import Packed, Strings
-from engine.identity import ANONYMOUS, CLICK, STRONG, class_of
-from engine.store.bulk import listed, without_collecting
+from engine.identity import ANONYMOUS, CLICK, STRONG, classes_of
+from engine.store.bulk import listed
 from engine.store.connection import Connection
 from engine.store.people import People
 from engine.store.recorder import last_position
@@ -27,7 +28,7 @@ _OWN = f"SELECT t.stream, t.position, t.packed FROM touchpoints AS t WHERE t.str
 _NAMING = f"""
 SELECT t.stream, t.position, t.packed FROM evidence AS e
 JOIN touchpoints AS t ON t.stream = e.stream AND t.position = e.position
-WHERE e.identifier {_LIST} AND """
+WHERE e.identifier {_LIST} AND NOT (e.stream IN (SELECT value FROM json_each(:whole))) AND """
 _NEW = """
 SELECT t.stream, t.position, t.packed FROM touchpoints AS t
 WHERE t.stream IN (
@@ -48,7 +49,38 @@ _COUNT = f"""
 SELECT (SELECT count(*) FROM touchpoints WHERE stream {_LIST})
     + (SELECT count(*) FROM evidence WHERE identifier {_LIST})
 """
-_CLASSES = f"SELECT number, kind FROM streams WHERE number {_LIST}"
+
+
+class Names(NamedTuple):
+    """The identifiers of touchpoints: row i has distinct[at[starts[i]:starts[i + 1]]]."""
+
+    starts: Numbers  # n + 1
+    at: Numbers
+    distinct: Numbers  # ascending
+    classes: NDArray[np.int8]  # of each distinct one
+
+    @classmethod
+    def of(cls, streams: Numbers, packed: Packed) -> Self:
+        """Those of touchpoints in these streams."""
+        counts, others = packed.others()
+        starts = np.append(0, np.cumsum(counts + 1)).astype(np.int64)
+        ids = np.empty(starts[-1], np.int64)
+        first = np.zeros(len(ids), np.bool_)
+        first[starts[:-1]] = True
+        ids[first], ids[~first] = streams, others
+        distinct, at = np.unique(ids, return_inverse=True)
+        return cls(starts, at, distinct, classes_of(distinct))
+
+    @property
+    def strong(self) -> list[int]:
+        """All strong identifiers that are named."""
+        strong: list[int] = self.distinct[self.classes == STRONG].tolist()
+        return strong
+
+    @property
+    def weak(self) -> set[int]:
+        """All weak ones."""
+        return set(self.distinct[_is_weak(self.classes)].tolist())
 
 
 class Gathered:
@@ -62,22 +94,24 @@ class Gathered:
         self._whole: set[int] = set()  # streams
         self._named_by: set[int] = set()  # identifiers
         self._seen: set[int] = set()  # positions of rows of other streams
-        self.streams: list[int] = []
-        self.positions: list[int] = []
-        self.packed: list[bytes] = []
-        self.classes: dict[int, int] = {}
+        self._streams: list[int] = []
+        self._positions: list[int] = []
+        self._rows: list[bytes] = []
+        self._names: Names | None = None
+        self._packed: Packed | None = None
 
     def add_all_of(self, numbers: Collection[int]) -> None:
         """Add every touchpoint that names one of these identifiers."""
         own = set(numbers) - self._whole
         self._whole |= own
-        self._add([row for row in self._select(_OWN, own) if row[1] not in self._seen])
+        rows = self._select(_OWN, own)
+        self._add([row for row in rows if row[1] not in self._seen] if self._seen else rows)
         named = set(numbers) - self._named_by
         self._named_by |= named
         others = [
             row
             for row in {row[1]: row for row in self._select(_NAMING, named)}.values()
-            if row[0] not in self._whole and row[1] not in self._seen
+            if row[1] not in self._seen
         ]
         self._seen.update(row[1] for row in others)
         self._add(others)
@@ -86,41 +120,43 @@ class Gathered:
         """Add what a statement selects; it is for the caller to select nothing twice."""
         self._add(self._connection.execute(statement, values).fetchall())
 
-    def weak(self) -> set[int]:
-        """All weak identifiers that are named."""
-        distinct = np.unique(self.named()[1])
-        classes = self.classes_of(distinct)
-        return set(distinct[(classes == ANONYMOUS) | (classes == CLICK)].tolist())
+    @property
+    def packed(self) -> Packed:
+        """The touchpoints."""
+        if self._packed is None:
+            self._packed = Packed(self._rows)
+        return self._packed
 
-    def named(self) -> tuple[Numbers, Numbers]:
-        """Where the identifiers of each touchpoint begin, and their numbers, the stream's first."""
-        counts, others = Packed(self.packed).others()
-        starts = np.append(0, np.cumsum(counts + 1)).astype(np.int64)
-        ids = np.empty(starts[-1], np.int64)
-        first = np.zeros(len(ids), np.bool_)
-        first[starts[:-1]] = True
-        ids[first], ids[~first] = np.array(self.streams, np.int64), others
-        return starts, ids
+    @property
+    def positions(self) -> Numbers:
+        """Of each touchpoint."""
+        return np.fromiter(self._positions, np.int64)
 
-    def classes_of(self, numbers: Numbers) -> NDArray[np.int8]:
-        """The classes of identifiers."""
-        new = set(numbers.tolist()) - self.classes.keys()
-        for number, kind in self._connection.execute(_CLASSES, {"asked": listed(sorted(new))}):
-            self.classes[number] = class_of(kind)
-        return np.array([self.classes[number] for number in numbers.tolist()], np.int8)
+    @property
+    def names(self) -> Names:
+        """Whom they name."""
+        if self._names is None:
+            self._names = Names.of(np.fromiter(self._streams, np.int64), self.packed)
+        return self._names
 
     def _select(self, statement: str, asked: Collection[int]) -> Sequence[tuple[int, int, bytes]]:
         if not asked:
             return []
-        values = {"asked": listed(sorted(asked)), "known_at": self._known_at}
-        with without_collecting():
-            return self._connection.execute(statement + self._live, values).fetchall()
+        values: dict[str, str | int | None] = {
+            "asked": listed(sorted(asked)),
+            "known_at": self._known_at,
+        }
+        if statement == _NAMING:
+            values["whole"] = listed(sorted(self._whole))
+        return self._connection.execute(statement + self._live, values).fetchall()
 
     def _add(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
-        streams, positions, packed = zip(*rows, strict=True) if rows else ((), (), ())
-        self.streams += streams
-        self.positions += positions
-        self.packed += packed
+        if rows:
+            streams, positions, packed = zip(*rows, strict=True)
+            self._streams += streams
+            self._positions += positions
+            self._rows += packed
+            self._names = self._packed = None
 
 
 def gather(
@@ -128,52 +164,52 @@ def gather(
 ) -> tuple[Numbers, Gathered]:
     """The touchpoints that leads may be made of, and the lead of each; ELSEWHERE for others'."""
     found = Gathered(connection, known_at)
-    classes = found.classes_of(leads)
+    classes = classes_of(leads)
     asked = set(leads[classes == STRONG].tolist())
     lead_of = {one: lead for one, lead in people.leads(asked).items() if lead in asked}
-    weak = set(leads[(classes == ANONYMOUS) | (classes == CLICK)].tolist())
+    weak = set(leads[_is_weak(classes)].tolist())
     found.add_all_of(lead_of.keys() | weak)
-    while new := _weak_on_ours(found, lead_of) - weak:
+    while new := _weak_on_ours(found.names, lead_of) - weak:
         weak |= new
         found.add_all_of(new)
     return _owners(found, people, lead_of, strings), found
 
 
-def _weak_on_ours(found: Gathered, lead_of: Mapping[int, int]) -> set[int]:
+def _is_weak(classes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    weak: NDArray[np.bool_] = (classes == ANONYMOUS) | (classes == CLICK)
+    return weak
+
+
+def _weak_on_ours(names: Names, lead_of: Mapping[int, int]) -> set[int]:
     """Weak identifiers on touchpoints that name one of these, or nobody strong."""
-    starts, ids = found.named()
-    distinct, at = np.unique(ids, return_inverse=True)
-    classes = found.classes_of(distinct)
-    weak = (classes == ANONYMOUS) | (classes == CLICK)
+    weak = _is_weak(names.classes)
     if not weak.any():
         return set()
-    ours = np.isin(distinct, np.fromiter(lead_of, np.int64, len(lead_of)))
-    row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    says = np.zeros(len(starts) - 1, np.bool_)
+    ours = np.isin(names.distinct, np.fromiter(lead_of, np.int64, len(lead_of)))
+    row = np.repeat(np.arange(len(names.starts) - 1), np.diff(names.starts))
+    says = np.zeros(len(names.starts) - 1, np.bool_)
     strong = says.copy()
-    says[row[ours[at]]] = True
-    strong[row[(classes == STRONG)[at]]] = True
-    return set(ids[weak[at] & (says | ~strong)[row]].tolist())
+    says[row[ours[names.at]]] = True
+    strong[row[(names.classes == STRONG)[names.at]]] = True
+    wanted = names.at[weak[names.at] & (says | ~strong)[row]]
+    return set(names.distinct[wanted].tolist())
 
 
 def _owners(
     found: Gathered, people: People, lead_of: Mapping[int, int], strings: Strings
 ) -> Numbers:
-    starts, ids = found.named()
-    distinct, at = np.unique(ids, return_inverse=True)
-    classes = found.classes_of(distinct)
-    strong = distinct[classes == STRONG].tolist()
-    common = people.common(strong) if len(ids) > len(starts) - 1 else set()
-    leads = distinct.copy()
-    leads[classes == STRONG] = [lead_of.get(one, ELSEWHERE) for one in strong]
-    if len(ids) == len(starts) - 1:  # each names one alone
-        return leads[at]
+    names = found.names
+    leads = names.distinct.copy()
+    leads[names.classes == STRONG] = [lead_of.get(one, ELSEWHERE) for one in names.strong]
+    if len(names.at) == len(names.starts) - 1:  # each names one alone
+        return leads[names.at]
     from engine.ownership import Named, owners
 
-    named = Named(starts, at, classes, np.isin(distinct, sorted(common)), leads)
-    ends = np.array([0, len(starts) - 1])
-    order = Packed(found.packed).happening_order(ends, strings)
-    return owners(named, np.arange(len(starts) - 1) if order is None else order)
+    common = np.isin(names.distinct, sorted(people.common(names.strong)))
+    order = np.arange(len(names.starts) - 1)
+    if np.any(names.classes != STRONG):  # only of weak ones does it matter
+        order = found.packed.in_happening_order(order, np.array([0, len(order)]), strings)
+    return owners(Named(names.starts, names.at, names.classes, common, leads), order)
 
 
 def touched(
@@ -181,10 +217,8 @@ def touched(
 ) -> Numbers:
     """The leads that gained or lost touchpoints between two positions, under either's numbers."""
     changed = _changed(connection, after, upto)
-    distinct = np.unique(changed.named()[1])
-    classes = changed.classes_of(distinct)
-    strong = set(distinct[classes == STRONG].tolist()) | _linked(connection, after, upto)
-    weak = changed.weak()
+    strong = {*changed.names.strong} | _linked(connection, after, upto)
+    weak = changed.names.weak
     people = People(connection, after, too_common), People(connection, upto, too_common)
     common = [known.common(strong) for known in people]
     if flipped := common[0] ^ common[1]:
@@ -217,7 +251,7 @@ def _weak_beside(connection: Connection, numbers: Iterable[int], known_at: int) 
     """The weak identifiers that stand on a touchpoint with one of these."""
     found = Gathered(connection, known_at)
     found.add_all_of(set(numbers))
-    return found.weak()
+    return found.names.weak
 
 
 def _owners_of(
@@ -227,13 +261,11 @@ def _owners_of(
     found = Gathered(connection, known_at)
     asked = set(weak)
     found.add_all_of(asked)
-    while new := _weak_on_ours(found, {}) - asked:
+    while new := _weak_on_ours(found.names, {}) - asked:
         asked |= new
         found.add_all_of(new)
-    _, ids = found.named()
-    distinct = np.unique(ids)
-    strong = distinct[found.classes_of(distinct) == STRONG].tolist()
-    return set(_owners(found, people, people.leads(strong), strings).tolist())
+    leads = people.leads(found.names.strong)
+    return set(_owners(found, people, leads, strings).tolist())
 
 
 def leads_of(
@@ -242,12 +274,11 @@ def leads_of(
     """The leads that identifiers are of now: of a strong one its own, of a weak one all owners."""
     head = last_position(connection)
     people = People(connection, head, too_common)
-    found = Gathered(connection, None)
-    classes = found.classes_of(numbers)
+    classes = classes_of(numbers)
     strong = numbers[classes == STRONG].tolist()
     leads = people.leads(strong)
     whose = {leads[one] for one in strong}
-    weak = numbers[(classes == ANONYMOUS) | (classes == CLICK)].tolist()
+    weak = numbers[_is_weak(classes)].tolist()
     if weak:
         whose |= _owners_of(connection, people, weak, head, strings)
     return np.array(sorted(whose), np.int64)

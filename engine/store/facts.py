@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from engine.errors import UnknownStore
 from engine.history import Histories
-from engine.identity import TOO_COMMON, originator_of
+from engine.identity import originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
-from engine.settings import Settings, database_path
+from engine.progress import Progress, quiet
+from engine.settings import DEFAULT_TOO_COMMON, Settings, database_path
 from engine.store import aside, ledger, reading, rulebook, sqlite
 from engine.store.append import Memory
 from engine.store.aside import Aside
@@ -29,6 +30,8 @@ from engine.store.reading import StoredTouchpoint
 from engine.store.recorder import last_position
 from engine.store.rulebook import Publication, WrittenRules
 from engine.store.schema import FACTS
+from engine.store.similar import similar, unlinked
+from engine.suggestions import Columns
 from engine.touchpoint import Identifier
 
 Clock = Callable[[], int]  # microseconds, UTC
@@ -48,7 +51,7 @@ class Facts:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self.clock = clock
-        self.too_common = TOO_COMMON
+        self.too_common = DEFAULT_TOO_COMMON
         self.memory = Memory(Dictionary(), Ids(), Pairs())
         self.strings = StoredStrings(database)
         self._gaps = Gaps(database)
@@ -72,6 +75,7 @@ class Facts:
             OtherKey, StoreError: See `check_keys` and `open`.
         """
         facts = cls.open(settings.database_url, create=create)
+        facts.too_common = settings.too_common
         try:
             facts.check_keys(
                 IdentifierKey(settings.identifier_key), WorkspaceKey(settings.workspace_key)
@@ -189,6 +193,16 @@ class Facts:
         """All touchpoints of a lead, and those of its streams that do not count, by position."""
         with self.snapshot() as connection:
             return reading.touchpoints_of(connection, self.strings, self.too_common, lead, known_at)
+
+    def similar(self, progress: Progress = quiet) -> Columns:
+        """What leads are compared by to find duplicates, by lead as of now."""
+        with self.snapshot() as connection:
+            return similar(connection, self.strings, self.too_common, progress)
+
+    def unlinked(self) -> NDArray[np.int64]:
+        """Pairs of leads, a row each, of which somebody said last that they are two people."""
+        with self.snapshot() as connection:
+            return unlinked(connection, self.too_common)
 
     def check_keys(self, identifier_key: IdentifierKey, workspace_key: WorkspaceKey) -> None:
         """Make sure that these are the keys that the facts were begun with; keep whose they are.

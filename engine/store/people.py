@@ -6,13 +6,12 @@ Only what is asked for is looked at, and whom it leads to: each identifier once.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-from engine.identity import components
+from engine.identity import components, kind_code
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 
 _COMPANY = """
-SELECT pairs.identifier, other, streams.kind, void FROM pairs
-JOIN streams ON number = other
+SELECT pairs.identifier, other, void FROM pairs
 JOIN touchpoints
     ON touchpoints.stream = pairs.stream AND touchpoints.position = pairs.position
 WHERE pairs.identifier IN (SELECT value FROM json_each(:asked)) AND pairs.position <= :known_at
@@ -85,20 +84,21 @@ class People:
         if not new:
             return
         values = {"asked": listed(sorted(new)), "known_at": self._known_at}
-        together: dict[int, dict[int, str]] = defaultdict(dict)
+        together: dict[int, set[int]] = defaultdict(set)
         company: dict[int, set[int]] = defaultdict(set)
-        for one, other, kind, void in self._connection.execute(_COMPANY, values).fetchall():
+        for one, other, void in self._connection.execute(_COMPANY, values).fetchall():
             company[one].add(other)
             if void is None or void > self._known_at or self._stand_together(one, other):
-                together[one][other] = kind
+                together[one].add(other)
         linked: dict[tuple[int, int], bool] = {}
         if company:
             for one, other, link in self._connection.execute(_LINKS, values).fetchall():
                 linked[one, other] = bool(link)  # the last one counts
         for one in new:
-            kinds = Counter(together[one].values())
-            if kinds and max(kinds.values()) > self._too_common:
-                self._common.add(one)
+            if len(together[one]) > self._too_common:
+                kinds = Counter(map(kind_code, together[one]))
+                if max(kinds.values()) > self._too_common:
+                    self._common.add(one)
             self._company[one] = company[one]
             self._joined[one] = {
                 other for other in company[one] if linked.get((one, other), other in together[one])

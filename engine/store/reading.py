@@ -3,18 +3,17 @@
 from dataclasses import replace
 from itertools import chain
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.history import Histories, Strings, unpack
+from engine.identity import NO_ONE, classes_of
 from engine.store.belonging import gather
-from engine.store.bulk import listed
+from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Cursor
 from engine.store.people import People
 from engine.store.recorder import last_position
-from engine.touchpoint import KINDS
 
 Numbers = NDArray[np.int64]
 
@@ -43,9 +42,9 @@ class StoredTouchpoint(Struct, frozen=True):
 
 def all_leads(connection: Connection) -> Numbers:
     """The numbers that leads may go by, ascending: those of all identifiers."""
-    kinds = msgspec.json.encode(KINDS).decode()
-    statement = "SELECT number FROM streams WHERE kind IN (SELECT value FROM json_each(?))"
-    return np.sort(_numbers(connection.execute(statement, (kinds,))))
+    numbers = np.sort(_numbers(connection.execute("SELECT number FROM streams")))
+    named: Numbers = numbers[classes_of(numbers) != NO_ONE]
+    return named
 
 
 def lead_ids(connection: Connection, leads: Numbers) -> list[str]:
@@ -80,14 +79,14 @@ def histories(
     asked = all_leads(connection) if leads is None else np.unique(leads)
     upto = last_position(connection) if known_at is None else known_at
     people = People(connection, upto, too_common)
-    owners, found = gather(connection, people, asked, known_at, strings)
+    with without_collecting():
+        owners, found = gather(connection, people, asked, known_at, strings)
     order = np.argsort(owners, kind="stable")
     order = order[np.isin(owners[order], asked)]
     numbers, begins = np.unique(owners[order], return_index=True)
     starts = np.append(begins, len(order)).astype(np.int64)
-    rows = [found.packed[at] for at in order.tolist()]
-    positions = np.array(found.positions, np.int64)[order]
-    unpacked = unpack(lead_ids(connection, numbers), starts, rows, positions, strings)
+    ids = lead_ids(connection, numbers)
+    unpacked = unpack(ids, starts, found.packed, found.positions, strings, order)
     return replace(unpacked, numbers=numbers)
 
 
@@ -98,7 +97,7 @@ def touchpoints_of(
     upto = last_position(connection) if known_at is None else known_at
     people = People(connection, upto, too_common)
     owners, found = gather(connection, people, np.array([lead]), known_at, strings)
-    counted = np.array(found.positions, np.int64)[owners == lead].tolist()
+    counted = found.positions[owners == lead].tolist()
     streams = [one for one, whose in people.leads(()).items() if whose == lead] or [lead]
     void = connection.execute(_VOID, {"streams": listed(streams), "upto": upto})
     wanted = {"positions": listed(counted + [position for (position,) in void])}

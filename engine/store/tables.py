@@ -124,11 +124,10 @@ def _by_number(name: str, *parts: Column[Any] | Index) -> Table:
 
 _by_number(  # every identifier, and what else has a stream; most have one
     "streams",
-    _key("number"),  # in the order in which they were first recorded
+    _key("number"),  # tells its kind, and in which order it was first recorded: engine/identity.py
     _unique("originator", _ORIGINATOR),  # the first 128 bits of the digest; SQLite: in hex
     _column("kind", _TEXT),
     _column("digest", _TEXT),
-    _maybe("folded_from"),  # position of its first touchpoint of a folded type
 )
 _by_key(
     "ids",

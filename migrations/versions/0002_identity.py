@@ -59,6 +59,8 @@ LINKS = Table(
 def upgrade():
     """Put the new tables in the place of the old one."""
     op.drop_table("evidence")
+    with op.batch_alter_table("streams") as streams:
+        streams.drop_column("folded_from")
     METADATA.create_all(op.get_bind())
     op.create_index("links_at", "links", ["position"])
     op.create_index("links_void", "links", ["void"])
