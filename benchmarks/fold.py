@@ -140,7 +140,7 @@ def from_store(folder: Path, rules: RuleSet, touchpoints: int) -> float:
         for _ in range(2):  # the first run loads the compiled code
             watch = Stopwatch()
             with watch.running():
-                leads = facts.all_leads()
+                leads = facts.lead_numbers()
                 for start in range(0, len(leads), 10_000):
                     found = facts.histories(leads[start : start + 10_000])
                     fold_all(found, lookups_of(found, rules), tables_of(rules), NOW)

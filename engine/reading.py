@@ -64,7 +64,7 @@ def _folded(facts: Facts, question: Question, progress: Progress) -> Frames:
     rules = question.rules or question.in_force
     as_of = question.now if question.as_of is None else question.as_of
     with facts.snapshot():
-        leads = facts.all_leads()
+        leads = facts.lead_numbers()
         parts = [
             derive_leads(facts, chunk, rules, as_of, question.needs)
             for chunk in chunks(leads, progress=progress)

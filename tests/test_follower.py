@@ -112,7 +112,7 @@ def test_batch_by_batch_every_row_is_what_was_known_at_the_checkpoint(ours):
         with ours.models.reading() as connection:
             live = models_database.live_generation(connection)
             tables = models_database.read(connection, live, PROJECTIONS)
-        known = ours.facts.all_leads()
+        known = ours.facts.lead_numbers()
         stand = live.settled_to, PROJECTIONS, live.checkpoint
         then = derive_leads(ours.facts, known, SMALL, *stand)
         for name, rows in tables.items():
@@ -282,7 +282,7 @@ def test_a_session_that_is_lost_is_a_turn_that_is_lost(database, postgres):
 
 def overwrite(shop, live):
     """Write no rows at all, as of later, from where a runner thinks that they stand."""
-    leads = shop.facts.all_leads()
+    leads = shop.facts.lead_numbers()
     nothing = derive_leads(shop.facts, leads[:0], SMALL, 0)
     with shop.models.writing() as connection:
         models_database.replace(connection, live, leads, nothing)

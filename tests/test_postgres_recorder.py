@@ -114,7 +114,7 @@ def test_the_stock_application_reads_what_was_recorded(facts_database):
     with Facts.open(facts_database) as facts:
         store(facts, touch("1", occurred_at=1), touch("2", "email:bob"))
         store(facts, touch("3", occurred_at=3))
-        (lead_number, *_) = facts.all_leads().tolist()
+        (lead_number, *_) = facts.lead_numbers().tolist()
         kept = [row.data for row in facts.touchpoints_of(lead_number)]
     with closing(Application(env=environment(facts_database))) as application:
         assert isinstance(application.factory, Factory)

@@ -88,7 +88,7 @@ def test_the_stock_application_reads_what_was_recorded(facts):
     store(facts, first, second)
     third = touch("3", occurred_at=3)
     store(facts, third)
-    (lead_number, *_) = facts.all_leads().tolist()
+    (lead_number, *_) = facts.lead_numbers().tolist()
     kept = [row.data for row in facts.touchpoints_of(lead_number)]
     with closing(Application(env=environment(facts.path))) as application:
         assert isinstance(application.factory, Factory)

@@ -63,7 +63,7 @@ def without_positions(facts):
 
 def test_some_leads_are_read_without_the_others(facts):
     store(facts, touch("1", "email:ann"), touch("2", "email:bob"), touch("3", "email:cat"))
-    numbers = facts.all_leads()
+    numbers = facts.lead_numbers()
     some = facts.histories(numbers[[2, 0]])
     assert told(some) == {
         lead: rows for lead, rows in told(facts.histories()).items() if lead in some.leads
@@ -135,7 +135,7 @@ def test_a_lead_is_found_by_id_and_by_any_identifier_that_names_its_stream(facts
     (ann,) = who("email:ann")
     (number,) = facts.leads_beginning(originator_of(ann)).tolist()
     assert facts.leads_of(ann).tolist() == [number]
-    assert facts.lead_ids(facts.all_leads()) == [originator_of(ann)]
+    assert facts.lead_ids(facts.lead_numbers()) == [originator_of(ann)]
     assert not len(facts.leads_beginning("0" * 32))
     assert not len(facts.leads_of(Identifier("email", "f" * 64)))
 
@@ -149,7 +149,7 @@ def test_what_is_known_at_an_instant_is_what_was_recorded_by_then(facts, clock):
     store(facts, touch("3"), touch("4"))
     upto = [facts.recorded_upto(instant) for instant in (99, 100, 199, 200, 10**15)]
     assert upto == [0, 2, 2, 4, 4]
-    (lead,) = facts.all_leads().tolist()
+    (lead,) = facts.lead_numbers().tolist()
     rows = facts.touchpoints_of(lead)
     assert [(row.position, row.recorded_at) for row in rows] == [
         (1, 100), (2, 100), (3, 200), (4, 200),
@@ -159,7 +159,7 @@ def test_what_is_known_at_an_instant_is_what_was_recorded_by_then(facts, clock):
 def test_the_listing_of_a_lead_has_void_touchpoints_and_says_what_voids_them(facts):
     first = touch("1")
     store(facts, first, touch("2"), retraction("3", of="1"))
-    (lead,) = facts.all_leads().tolist()
+    (lead,) = facts.lead_numbers().tolist()
     assert [(row.position, row.void) for row in facts.touchpoints_of(lead)] == [(1, 3), (2, None)]
     assert [(r.position, r.void) for r in facts.touchpoints_of(lead, known_at=2)] == [
         (1, None), (2, None),

@@ -204,5 +204,5 @@ def test_what_touchpoints_say_of_who_is_who_is_kept_with_its_retraction(facts):
 def test_the_first_retraction_holds_and_retracting_it_changes_nothing(facts):
     store(facts, touch("1"), retraction("2", of="1"), retraction("3", of="1"))
     store(facts, retraction("4", of="2"))
-    (lead,) = facts.all_leads().tolist()
+    (lead,) = facts.lead_numbers().tolist()
     assert [(row.position, row.void) for row in facts.touchpoints_of(lead)] == [(1, 2)]

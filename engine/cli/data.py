@@ -95,7 +95,7 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
     """
     from engine.errors import ReadModelsDamaged
     from engine.projections import runner
-    from engine.projections.database import Models
+    from engine.projections.database import Models, lead_count
 
     with session(db) as opened, progress("Deriving leads") as report:
         facts = opened.facts
@@ -106,7 +106,8 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
             models = opened.models
         rules, now = opened.rules_in_force, facts.clock()
         generation = runner.rebuild(facts, models, rules, now, report)
-        leads = len(facts.all_leads())
+        with models.reading() as connection:
+            leads = lead_count(connection, generation)
     if as_json:
         output.emit({"generation": generation.number, "leads": leads})
     else:

@@ -55,8 +55,8 @@ def demo_command(folder: Path, leads: int, seed: int) -> None:
                 opened.facts, opened.edge, opened.workspace_key, (seed, leads), report
             )
         click.echo(
-            f"{done.received:,} touchpoints of {len(opened.facts.all_leads()):,} leads: "
-            f"{done.recorded:,} recorded, {done.duplicates:,} came twice, "
+            f"{done.received:,} touchpoints: {done.recorded:,} recorded, "
+            f"{done.duplicates:,} came twice, "
             f"{sum(done.set_aside.values()):,} set aside"
         )
         _next_steps(database, _show(opened))

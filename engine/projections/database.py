@@ -28,7 +28,7 @@ from engine.errors import (
     StoreVersion,
 )
 from engine.projections.columns import TEXT, schema
-from engine.projections.projection import DUE, PROJECTIONS, Projection, Tables
+from engine.projections.projection import DUE, LEADS, PROJECTIONS, Projection, Tables
 from engine.projections.turns import DERIVING, FOLLOWING, FileTurns, Turns
 from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Database
@@ -294,6 +294,13 @@ def next_due(connection: Connection, generation: Generation) -> int | None:
     name = _table(DUE, generation.number).name
     at: int | None = connection.execute(f"SELECT min(at) FROM {name}").fetchone()[0]
     return at
+
+
+def lead_count(connection: Connection, generation: Generation) -> int:
+    """How many leads there are."""
+    name = _table(LEADS, generation.number).name
+    count: int = connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    return count
 
 
 def read(

@@ -149,7 +149,7 @@ def _fill(
         with models.writing() as connection:
             generation = database.begin(connection, rules.id, stand)
         reached("runner.begun")
-        leads = chunks(facts.all_leads(), size, progress)
+        leads = chunks(facts.lead_numbers(), size, progress)
         for chunk, tables in _derived(facts, leads, rules, stand):
             with models.writing() as connection:
                 database.fill(connection, generation, tables)

@@ -147,10 +147,10 @@ class Facts:
         with self.snapshot() as connection:
             return ledger.recorded_upto(connection, instant)
 
-    def all_leads(self) -> NDArray[np.int64]:
+    def lead_numbers(self) -> NDArray[np.int64]:
         """The numbers that leads may go by, ascending; they last as long as the facts."""
         with self.snapshot() as connection:
-            return reading.all_leads(connection)
+            return reading.lead_numbers(connection)
 
     def touched_leads(self, after: int, upto: int) -> NDArray[np.int64]:
         """The leads that gained or lost touchpoints at positions in (after, upto], ascending.

@@ -40,7 +40,7 @@ class StoredTouchpoint(Struct, frozen=True):
     data: bytes  # Avro
 
 
-def all_leads(connection: Connection) -> Numbers:
+def lead_numbers(connection: Connection) -> Numbers:
     """The numbers that leads may go by, ascending: those of all identifiers."""
     numbers = np.sort(_numbers(connection.execute("SELECT number FROM streams")))
     named: Numbers = numbers[classes_of(numbers) != NO_ONE]
@@ -76,7 +76,7 @@ def histories(
 
     A number that no lead goes by, as known then, has none.
     """
-    asked = all_leads(connection) if leads is None else np.unique(leads)
+    asked = lead_numbers(connection) if leads is None else np.unique(leads)
     upto = last_position(connection) if known_at is None else known_at
     people = People(connection, upto, too_common)
     with without_collecting():

@@ -148,7 +148,7 @@ def clean_rows(
                 [_arrival(one) for one in touchpoints[start : start + RECORDED_AT_ONCE]],
                 workspace_key=WORKSPACE_KEY,
             )
-        return rows_by_lead_id(facts, derive_leads(facts, facts.all_leads(), rules, as_of))
+        return rows_by_lead_id(facts, derive_leads(facts, facts.lead_numbers(), rules, as_of))
 
 
 def _arrival(touchpoint: Touchpoint) -> Arrival:
