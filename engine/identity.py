@@ -46,6 +46,11 @@ def kind_code(number: int) -> int:
     return number & _KIND
 
 
+def is_strong(number: int) -> bool:
+    """Whether a numbered identifier is a strong one."""
+    return number & _KIND < len(STRONG_KINDS)
+
+
 def classes_of(numbers: NDArray[np.int64]) -> NDArray[np.int8]:
     """The classes of numbered identifiers; NO_ONE for what names no lead."""
     classes: NDArray[np.int8] = _CLASSES[numbers & _KIND]

@@ -3,6 +3,7 @@
 from random import Random
 
 from engine import lifecycle
+from engine.codec import decode
 from engine.edge import Edge, Row
 from engine.folding import fold
 from engine.privacy import WorkspaceKey
@@ -11,8 +12,10 @@ from engine.projections.database import Models, live_generation, read
 from engine.projections.projection import PROJECTIONS
 from engine.rulefile import parse
 from engine.states import funnel_documents, state_documents
+from engine.store.append import append
 from engine.store.facts import Facts, models_of
-from engine.store.rebuild import TABLES, rebuild
+from engine.store.rebuild import TABLES, rebuild, rebuild_evidence
+from engine.touchpoint import Encoded
 from tests import storeless
 from tests.naive import run
 from tests.naive.random_people import FEW, random_people
@@ -21,10 +24,13 @@ from tests.storing import seeds_over_each
 from tests.strategies import random_instants, settled_history, shuffled_deliveries
 
 WORKSPACE = WorkspaceKey(bytes(32))
+STATES = """
+SELECT state FROM stored_events WHERE stored_events.rowid <= ? ORDER BY stored_events.rowid
+"""
 
 
-def exported(facts, rules, at):
-    folded = fold(facts.histories(), parse(rules), at)
+def exported(facts, rules, at, known_at=None):
+    folded = fold(facts.histories(known_at=known_at), parse(rules), at)
     states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
     return states, {f.name: list(funnel_documents(folded, f.name)) for f in folded.rules.funnels}
 
@@ -96,6 +102,24 @@ def test_what_is_kept_of_identity_is_made_again_from_the_streams_alone(seed, fac
         for _ in told(random, facts, history):
             pass
         before = kept(facts)
-        with facts.transaction() as connection:
-            assert rebuild(connection) == facts.head()
-        assert kept(facts) == before
+        for make_again in (rebuild, rebuild_evidence):
+            with facts.transaction() as connection:
+                assert make_again(connection) == facts.head()
+            assert kept(facts) == before
+
+
+@seeds_over_each(sqlite=30, postgresql=6)
+def test_leads_known_at_a_position_are_those_of_the_touchpoints_up_to_it(seed, facts_url, tmp_path):
+    random, rules, history, (*_, at) = people_case(3000 + seed)
+    with Facts.open(facts_url) as facts:
+        for _ in told(random, facts, history):
+            pass
+        known_at = random.randint(1, facts.head())
+        known = exported(facts, rules, at, known_at)
+        with facts.snapshot() as connection:
+            states = connection.execute(STATES, (known_at,)).fetchall()
+    with Facts.open(tmp_path / "then.db") as then:
+        then.too_common = FEW
+        with then.transaction() as connection:
+            append(connection, then.memory, [Encoded(decode(data), data) for (data,) in states])
+        assert exported(then, rules, at) == known

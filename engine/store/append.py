@@ -10,7 +10,7 @@ from engine.identity import number_of, originator_of, recorded_before
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 from engine.store.dictionary import Dictionary
-from engine.store.evidence import Evidence, Pairs
+from engine.store.evidence import LINKED, Evidence, Pairs
 from engine.store.ids import Ids, Key, Recorded, by_id
 from engine.store.mapper import TOUCHPOINT_RECORDED
 from engine.store.recorder import Row, insert_rows, last_position
@@ -154,9 +154,10 @@ class Rows:
             (position, into.lead.originator, version, TOUCHPOINT_RECORDED, bytearray(encoded.data))
         )
         self._places[touchpoint.source, touchpoint.event_id] = position, number
-        if len(numbers) > 1:
-            who = [(one.who, one.number) for one in named]
-            self._evidence.add(position, touchpoint, who, void)
+        if touchpoint.type in LINKED:
+            self._evidence.add_link(position, numbers, touchpoint, void)
+        elif len(numbers) > 1 and touchpoint.type not in NEVER_FOLDED:
+            self._evidence.add(position, numbers)
         if touchpoint.type in NEVER_FOLDED:
             void = NEVER_COUNTS
             if touchpoint.type == "touchpoint_retracted":

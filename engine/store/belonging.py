@@ -224,12 +224,11 @@ def touched(
     if flipped := common[0] ^ common[1]:
         strong |= set(chain.from_iterable(people[1].company(one) for one in flipped))
         weak |= _weak_beside(connection, flipped, upto)
-    numbers: set[int] = set(weak)
-    for known, known_at in zip(people, (after, upto), strict=True):
-        leads = known.leads(strong)
-        numbers.update(leads[one] for one in strong)
-        if weak:
-            numbers.update(_owners_of(connection, known, weak, known_at, strings))
+    numbers = {known.leads(strong)[one] for known in people for one in strong}
+    if weak:
+        before = _owners_by_position(connection, people[0], weak, after, strings)
+        now = _owners_by_position(connection, people[1], weak, upto, strings)
+        numbers.update(lead for _, lead in before.items() ^ now.items())
     return np.array(sorted(numbers), np.int64)
 
 
@@ -254,10 +253,10 @@ def _weak_beside(connection: Connection, numbers: Iterable[int], known_at: int) 
     return found.names.weak
 
 
-def _owners_of(
+def _owners_by_position(
     connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
-) -> set[int]:
-    """The leads of all touchpoints that name one of these weak identifiers."""
+) -> dict[int, int]:
+    """The lead of each touchpoint that names one of these weak identifiers."""
     found = Gathered(connection, known_at)
     asked = set(weak)
     found.add_all_of(asked)
@@ -265,7 +264,8 @@ def _owners_of(
         asked |= new
         found.add_all_of(new)
     leads = people.leads(found.names.strong)
-    return set(_owners(found, people, leads, strings).tolist())
+    owners = _owners(found, people, leads, strings)
+    return dict(zip(found.positions.tolist(), owners.tolist(), strict=True))
 
 
 def leads_of(
@@ -280,7 +280,7 @@ def leads_of(
     whose = {leads[one] for one in strong}
     weak = numbers[_is_weak(classes)].tolist()
     if weak:
-        whose |= _owners_of(connection, people, weak, head, strings)
+        whose.update(_owners_by_position(connection, people, weak, head, strings).values())
     return np.array(sorted(whose), np.int64)
 
 

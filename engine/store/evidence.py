@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 from typing import Any
 
+from engine.identity import is_strong
 from engine.store.connection import Connection
-from engine.touchpoint import NEVER_FOLDED, STRONG_KINDS, Identifier, Touchpoint
+from engine.touchpoint import Touchpoint
 
 LINKED = {"identity_linked": 1, "identity_unlinked": 0}
 
@@ -25,8 +26,11 @@ _LINK_COLUMNS = (
     "event_id",
     "void",
 )
-_PAIR = "INSERT INTO pairs VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_STRONG = frozenset(STRONG_KINDS)
+_PAIR = """
+INSERT INTO pairs VALUES (?, ?, ?, ?) ON CONFLICT (identifier, other) DO UPDATE
+SET stream = excluded.stream, position = excluded.position
+WHERE excluded.position < pairs.position
+"""
 
 Pair = tuple[int, int]  # numbers of strong identifiers
 
@@ -42,14 +46,14 @@ class Pairs:
         self._known.clear()
 
     def add(self, connection: Connection, seen: Iterable[tuple[Pair, tuple[int, int]]]) -> None:
-        """Keep pairs, each with the stream and position of a touchpoint; the first ones count."""
+        """Keep pairs, each with position and stream of a touchpoint; the first ones count."""
         if len(self._known) > _KEPT:
             self.forget()
         new: dict[Pair, tuple[int, int]] = {}
         for pair, place in seen:
             if pair not in self._known:
-                new.setdefault(pair, place)
-        connection.executemany(_PAIR, [(*pair, *new[pair]) for pair in sorted(new)])
+                new[pair] = min(place, new.get(pair, place))
+        connection.executemany(_PAIR, [(*pair, *new[pair][::-1]) for pair in sorted(new)])
         self._known.update(new)
 
 
@@ -58,32 +62,29 @@ class Evidence:
 
     def __init__(self) -> None:
         self._named: list[tuple[int, int, int]] = []
-        self._pairs: list[tuple[Pair, tuple[int, int]]] = []
+        self._pairs: list[tuple[Pair, tuple[int, int]]] = []  # with position and stream
         self._links: list[tuple[Any, ...]] = []
 
-    def add(
-        self,
-        position: int,
-        touchpoint: Touchpoint,
-        named: Sequence[tuple[Identifier, int]],
-        void: int | None,
-    ) -> None:
-        """One touchpoint, and those whom it names, its stream's first, each with a number.
+    def add(self, position: int, numbers: Sequence[int]) -> None:
+        """One touchpoint that is folded, and those whom it names, its stream's first."""
+        stream, *others = numbers
+        self._named += ((number, position, stream) for number in others)
+        self._add_pairs(position, numbers)
 
-        `void` is the position of an earlier retraction that names it.
-        """
-        linked = LINKED.get(touchpoint.type)
-        if linked is None and touchpoint.type in NEVER_FOLDED:
-            return
-        (_, stream), *others = named
-        strong = [number for who, number in named if who.kind in _STRONG]
+    def add_link(
+        self, position: int, numbers: Sequence[int], link: Touchpoint, void: int | None
+    ) -> None:
+        """One link or unlink of two; `void` is the position of an earlier retraction of it."""
+        linked = LINKED[link.type]
+        when = link.occurred_at, link.sequence, link.source, link.event_id
+        for one, other in self._add_pairs(position, numbers):
+            self._links.append((one, position, other, linked, *when, void))
+
+    def _add_pairs(self, position: int, numbers: Sequence[int]) -> Sequence[Pair]:
+        strong = [number for number in numbers if is_strong(number)]
         pairs = [*permutations(strong, 2)]
-        self._pairs += ((pair, (stream, position)) for pair in pairs)
-        if linked is None:
-            self._named += ((number, position, stream) for _, number in others)
-            return
-        when = touchpoint.occurred_at, touchpoint.sequence, touchpoint.source, touchpoint.event_id
-        self._links += ((one, position, other, linked, *when, void) for one, other in pairs)
+        self._pairs += ((pair, (position, numbers[0])) for pair in pairs)
+        return pairs
 
     def insert(self, connection: Connection, known: Pairs) -> None:
         """Write all of it."""
