@@ -158,6 +158,7 @@ def first_server(database, first_file, monkeypatch):
     """A server with the first migration alone, and the rows of that file."""
     with monkeypatch.context() as at_that_time:
         at_that_time.setattr(migrating, "REVISION", "0001")
+        at_that_time.setattr(migrating, "rebuild", lambda connection: 0)
         migrating.migrate(database)
     with (
         closing(sqlite3.connect(first_file)) as file,

@@ -216,28 +216,29 @@ def touched(
     connection: Connection, after: int, upto: int, strings: Strings, too_common: int
 ) -> Numbers:
     """The leads that gained or lost touchpoints between two positions, under either's numbers."""
-    changed = _changed(connection, after, upto)
-    strong = {*changed.names.strong} | _linked(connection, after, upto)
-    weak = changed.names.weak
+    new, voided = _changed(connection, after, upto)
+    strong, weak = {*new.names.strong, *voided.names.strong}, new.names.weak | voided.names.weak
     people = People(connection, after, too_common), People(connection, upto, too_common)
-    common = [known.common(strong) for known in people]
-    if flipped := common[0] ^ common[1]:
-        strong |= set(chain.from_iterable(people[1].company(one) for one in flipped))
+    moved = people[1].changed_since(strong, after) | {*voided.names.strong}
+    moved |= _linked(connection, after, upto)
+    if flipped := people[0].common(moved) ^ people[1].common(moved):
+        moved |= set(chain.from_iterable(people[1].company(one) for one in flipped))
         weak |= _weak_beside(connection, flipped, upto)
-    numbers = {known.leads(strong)[one] for known in people for one in strong}
+    now, then = people[1].leads(strong | moved), people[0].leads(moved)
+    numbers = {now[one] for one in strong | moved} | {then[one] for one in moved}
     if weak:
         before = _owners_by_position(connection, people[0], weak, after, strings)
-        now = _owners_by_position(connection, people[1], weak, upto, strings)
-        numbers.update(lead for _, lead in before.items() ^ now.items())
+        since = _owners_by_position(connection, people[1], weak, upto, strings)
+        numbers.update(lead for _, lead in before.items() ^ since.items())
     return np.array(sorted(numbers), np.int64)
 
 
-def _changed(connection: Connection, after: int, upto: int) -> Gathered:
-    """The touchpoints that count at one of two positions and not at the other."""
-    changed = Gathered(connection, upto)
-    changed.add_rows(_NEW, {"after": after, "upto": upto})
-    changed.add_rows(_VOIDED, {"after": after, "upto": upto})
-    return changed
+def _changed(connection: Connection, after: int, upto: int) -> tuple[Gathered, Gathered]:
+    """The touchpoints that count at the later of two positions alone, and at the earlier alone."""
+    new, voided = Gathered(connection, upto), Gathered(connection, after)
+    new.add_rows(_NEW, {"after": after, "upto": upto})
+    voided.add_rows(_VOIDED, {"after": after, "upto": upto})
+    return new, voided
 
 
 def _linked(connection: Connection, after: int, upto: int) -> set[int]:

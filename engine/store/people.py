@@ -6,12 +6,13 @@ Only what is asked for is looked at, and whom it leads to: each identifier once.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
+from engine.history import NEVER
 from engine.identity import components, kind_code
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 
 _COMPANY = """
-SELECT pairs.identifier, other, void FROM pairs
+SELECT pairs.identifier, other, pairs.position, void FROM pairs
 JOIN touchpoints
     ON touchpoints.stream = pairs.stream AND touchpoints.position = pairs.position
 WHERE pairs.identifier IN (SELECT value FROM json_each(:asked)) AND pairs.position <= :known_at
@@ -49,6 +50,8 @@ class People:
         self._joined: dict[int, set[int]] = {}  # by what is known of these two alone
         self._company: dict[int, Collection[int]] = {}
         self._common: set[int] = set()
+        self._newest: dict[int, int] = {}  # position of the newest pair; NEVER if that is not known
+        self._crowds: dict[int, tuple[int, int]] = {}  # of these: of which kind, how many
         self._leads: dict[int, int] = {}
 
     def common(self, numbers: Iterable[int]) -> set[int]:
@@ -57,10 +60,29 @@ class People:
         self._look_at(asked)
         return asked & self._common
 
+    def crowd(self, number: int) -> tuple[int, int]:
+        """Of which kind one that is too common stands with most others, by precedence; how many."""
+        self._look_at({number})
+        return self._crowds[number]
+
+    def joined(self, number: int) -> set[int]:
+        """The strong identifiers that a touchpoint or a link joins one with directly."""
+        if self.common({number}):
+            return set()
+        return self._joined[number] - self.common(self._joined[number])
+
     def company(self, number: int) -> Collection[int]:
         """The strong identifiers that one stands together with on touchpoints and links."""
         self._look_at({number})
         return self._company[number]
+
+    def changed_since(self, numbers: set[int], position: int) -> set[int]:
+        """Those of some strong identifiers of whom something else may be known since a position.
+
+        Not by links and retractions.
+        """
+        self._look_at(numbers)
+        return {one for one in numbers if self._newest.get(one, 0) > position}
 
     def leads(self, numbers: Iterable[int]) -> Mapping[int, int]:
         """The leads of these strong identifiers, and of all that are one with them."""
@@ -86,8 +108,9 @@ class People:
         values = {"asked": listed(sorted(new)), "known_at": self._known_at}
         together: dict[int, set[int]] = defaultdict(set)
         company: dict[int, set[int]] = defaultdict(set)
-        for one, other, void in self._connection.execute(_COMPANY, values).fetchall():
+        for one, other, at, void in self._connection.execute(_COMPANY, values).fetchall():
             company[one].add(other)
+            self._newest[one] = max(self._newest.get(one, 0), at if void is None else NEVER)
             if void is None or void > self._known_at or self._stand_together(one, other):
                 together[one].add(other)
         linked: dict[tuple[int, int], bool] = {}
@@ -97,8 +120,10 @@ class People:
         for one in new:
             if len(together[one]) > self._too_common:
                 kinds = Counter(map(kind_code, together[one]))
-                if max(kinds.values()) > self._too_common:
+                most = max(kinds, key=lambda kind: (kinds[kind], -kind))
+                if kinds[most] > self._too_common:
                     self._common.add(one)
+                    self._crowds[one] = most, kinds[most]
             self._company[one] = company[one]
             self._joined[one] = {
                 other for other in company[one] if linked.get((one, other), other in together[one])
