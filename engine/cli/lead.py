@@ -9,6 +9,7 @@ from engine.cli import output
 from engine.cli.group import Group
 from engine.cli.options import as_json, database, reading
 from engine.cli.session import Session, session
+from engine.cli.suggestions import list_suggestions
 
 Document = dict[str, Any]
 FEW = 500  # touchpoints that plain Python folds sooner than machine code is loaded
@@ -25,6 +26,9 @@ def lead_command() -> None:
         $ leadledger lead show email:an@example.vn
         $ leadledger lead history 42dfbc85
     """
+
+
+lead_command.add_command(list_suggestions)
 
 
 @lead_command.command("show")
