@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UnknownStore
 from engine.history import Histories
-from engine.identity import originator_of
+from engine.identity import NO_ONE, classes_of, originator_of
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.progress import Progress, quiet
 from engine.settings import DEFAULT_TOO_COMMON, Settings, database_path
@@ -19,6 +19,7 @@ from engine.store import aside, ledger, reading, rulebook, sqlite
 from engine.store.append import Memory
 from engine.store.aside import Aside
 from engine.store.belonging import leads_of, touched, touchpoint_count
+from engine.store.bulk import without_collecting
 from engine.store.connection import Connection, Database
 from engine.store.dictionary import Dictionary, StoredStrings
 from engine.store.evidence import Pairs
@@ -157,7 +158,7 @@ class Facts:
 
         Those that there were before and those that there are now.
         """
-        with self.snapshot() as connection:
+        with self.snapshot() as connection, without_collecting():
             return touched(connection, after, upto, self.strings, self.too_common)
 
     def histories(
@@ -183,6 +184,13 @@ class Facts:
         with self.snapshot() as connection:
             numbers = reading.identifiers_beginning(connection, text)
             return leads_of(connection, numbers, self.strings, self.too_common)
+
+    def identifiers_beginning(self, text: str) -> NDArray[np.int64]:
+        """The identifiers whose ids begin with some hex digits, ascending by number."""
+        with self.snapshot() as connection:
+            numbers = reading.identifiers_beginning(connection, text)
+            named: NDArray[np.int64] = numbers[classes_of(numbers) != NO_ONE]
+            return named
 
     def touchpoint_count(self, lead: int) -> int:
         """How many touchpoints name a lead, about; quicker than to read them."""

@@ -4,7 +4,8 @@ Only what is asked for is looked at, and whom it leads to: each identifier once.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 
 from engine.history import NEVER
 from engine.identity import components, kind_code
@@ -47,11 +48,12 @@ class People:
         self._connection = connection
         self._known_at = known_at
         self._too_common = too_common
+        self._looked_at: set[int] = set()
         self._joined: dict[int, set[int]] = {}  # by what is known of these two alone
         self._company: dict[int, Collection[int]] = {}
         self._common: set[int] = set()
-        self._newest: dict[int, int] = {}  # position of the newest pair; NEVER if that is not known
         self._crowds: dict[int, tuple[int, int]] = {}  # of these: of which kind, how many
+        self._newest: dict[int, int] = {}  # position of the newest pair; NEVER if that is not known
         self._leads: dict[int, int] = {}
 
     def common(self, numbers: Iterable[int]) -> set[int]:
@@ -69,12 +71,13 @@ class People:
         """The strong identifiers that a touchpoint or a link joins one with directly."""
         if self.common({number}):
             return set()
-        return self._joined[number] - self.common(self._joined[number])
+        others = self._joined.get(number, set())
+        return others - self.common(others)
 
     def company(self, number: int) -> Collection[int]:
         """The strong identifiers that one stands together with on touchpoints and links."""
         self._look_at({number})
-        return self._company[number]
+        return self._company.get(number, ())
 
     def changed_since(self, numbers: set[int], position: int) -> set[int]:
         """Those of some strong identifiers of whom something else may be known since a position.
@@ -87,24 +90,27 @@ class People:
     def leads(self, numbers: Iterable[int]) -> Mapping[int, int]:
         """The leads of these strong identifiers, and of all that are one with them."""
         asked = set(numbers) - self._leads.keys()
-        reached, frontier = set(asked), asked
-        while frontier:
+        self._look_at(asked)
+        frontier = asked & self._joined.keys()
+        self._leads.update((one, one) for one in asked - frontier)  # who stands alone
+        reached = set(frontier)
+        while frontier := set(self._beside(frontier)) - reached:
             self._look_at(frontier)
-            frontier = {
-                other for one in frontier - self._common for other in self._joined[one]
-            } - reached
             reached |= frontier
-        one_person = {
-            one: () if one in self._common else self._joined[one] - self._common for one in reached
-        }
+        common, joined = self._common, self._joined
+        one_person = {one: () if one in common else joined[one] - common for one in reached}
         self._leads |= components(one_person)
         return self._leads
 
+    def _beside(self, numbers: set[int]) -> Iterator[int]:
+        return chain.from_iterable(self._joined[one] for one in numbers - self._common)
+
     def _look_at(self, numbers: set[int]) -> None:
         """Read what stands about identifiers that were not looked at yet."""
-        new = numbers - self._joined.keys()
+        new = numbers - self._looked_at
         if not new:
             return
+        self._looked_at |= new
         values = {"asked": listed(sorted(new)), "known_at": self._known_at}
         together: dict[int, set[int]] = defaultdict(set)
         company: dict[int, set[int]] = defaultdict(set)
@@ -117,7 +123,7 @@ class People:
         if company:
             for one, other, link in self._connection.execute(_LINKS, values).fetchall():
                 linked[one, other] = bool(link)  # the last one counts
-        for one in new:
+        for one in company:
             if len(together[one]) > self._too_common:
                 kinds = Counter(map(kind_code, together[one]))
                 most = max(kinds, key=lambda kind: (kinds[kind], -kind))
