@@ -231,7 +231,7 @@ def _region(environ: Mapping[str, str]) -> str:
 
 def _too_common(environ: Mapping[str, str]) -> int:
     number = environ.get(TOO_COMMON) or str(DEFAULT_TOO_COMMON)
-    if not (number.isascii() and number.isdigit() and 0 < int(number[:9]) and len(number) < 9):
+    if not (number.isascii() and number.isdigit() and int(number[:9]) > 0 and len(number) < 9):
         raise BadSetting(TOO_COMMON, f"is {number!r}", "write a number as 10, or leave it out")
     return int(number)
 

@@ -1,5 +1,6 @@
 """Who is who against the naive model: any order, any batches, incremental as rebuilt."""
 
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from engine import lifecycle
@@ -84,6 +85,39 @@ def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
         models.close()
     for name, table in anew.items():
         assert kept[name].rows() == table.rows(), name
+
+
+@seeds_over_each(sqlite=4, postgresql=8)
+def test_consumers_that_race_and_a_runner_beside_them_leave_what_one_would(seed, facts_url):
+    random, rules, history, instants = people_case(4000 + seed)
+    expected = run(rules, history, instants, identity=FEW)
+    parsed = parse(rules)
+    shares = [random.sample(history, len(history)), random.choices(history, k=len(history))]
+
+    def consume(share):
+        with Facts.open(facts_url) as facts:
+            for _ in told(Random(seed), facts, share):
+                pass
+
+    Facts.open(facts_url).close()
+    models = Models.open(models_of(facts_url))
+    with ThreadPoolExecutor(2) as pool, Facts.open(facts_url) as facts:
+        facts.too_common = FEW
+        consumers = [pool.submit(consume, share) for share in shares]
+        while not all(consumer.done() for consumer in consumers):
+            runner.bring_up_to_date(facts, models, parsed, storeless.RECEIVED_AT)
+        for consumer in consumers:
+            consumer.result()
+        reads = [exported(facts, rules, at) for at in instants]
+        runner.bring_up_to_date(facts, models, parsed, storeless.RECEIVED_AT)
+        caught_up = rows(models)
+        runner.rebuild(facts, models, parsed, storeless.RECEIVED_AT)
+        anew = rows(models)
+    models.close()
+    assert reads == [(read.states, read.funnels) for read in expected.reads]
+    assert {name: table.rows() for name, table in caught_up.items()} == {
+        name: table.rows() for name, table in anew.items()
+    }
 
 
 def kept(facts):
