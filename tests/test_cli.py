@@ -151,6 +151,7 @@ def test_head_is_the_number_of_recorded_touchpoints(run, folder):
 def test_rebuilding_changes_no_figure(run):
     before = document(run("pipeline", "--json"))
     assert run("rebuild").exit_code == 0
+    assert run("rebuild", "--identity").exit_code == 0
     assert document(run("pipeline", "--json", "--as-of", before["as_of"])) == before
 
 

@@ -9,7 +9,7 @@ from engine.cli import output
 from engine.cli.group import Group
 from engine.cli.options import as_json, database, reading
 from engine.cli.progress import progress
-from engine.cli.session import session
+from engine.cli.session import Session, session
 
 SET_ASIDE = 3  # exit code: refused in part, the rest is done
 BYTES_WORTH_SHOWING = 4 << 20
@@ -82,9 +82,15 @@ def head_command(db: str | None, as_json: bool) -> None:
 
 
 @click.command("rebuild", short_help="Derive all read models anew from the facts.")
+@click.option(
+    "--identity",
+    is_flag=True,
+    help="First make again, from the touchpoints, what is kept of who is named beside whom; "
+    "nothing else is recorded meanwhile.",
+)
 @database
 @as_json
-def rebuild_command(db: str | None, as_json: bool) -> None:
+def rebuild_command(identity: bool, db: str | None, as_json: bool) -> None:
     """Derive all read models anew, from nothing but the facts; readers see the old until then.
 
     Never needed for right answers, only where `leadledger doctor` says so: the file
@@ -92,12 +98,26 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
 
     \b
         $ leadledger rebuild
+        $ leadledger rebuild --identity
     """
+    with session(db) as opened:
+        if identity:
+            with progress("Reading touchpoints") as report:
+                opened.facts.rebuild_evidence(report)
+        generation, leads = _derive_anew(opened)
+    if as_json:
+        output.emit({"generation": generation, "leads": leads})
+    else:
+        click.echo(f"generation {generation}: {leads:,} leads derived")
+
+
+def _derive_anew(opened: Session) -> tuple[int, int]:
+    """The number of the new generation, and how many leads are in it."""
     from engine.errors import ReadModelsDamaged
     from engine.projections import runner
     from engine.projections.database import Models, lead_count
 
-    with session(db) as opened, progress("Deriving leads") as report:
+    with progress("Deriving leads") as report:
         facts = opened.facts
         try:
             models = opened.models
@@ -107,11 +127,7 @@ def rebuild_command(db: str | None, as_json: bool) -> None:
         rules, now = opened.rules_in_force, facts.clock()
         generation = runner.rebuild(facts, models, rules, now, report)
         with models.reading() as connection:
-            leads = lead_count(connection, generation)
-    if as_json:
-        output.emit({"generation": generation.number, "leads": leads})
-    else:
-        click.echo(f"generation {generation.number}: {leads:,} leads derived")
+            return generation.number, lead_count(connection, generation)
 
 
 @click.group("export", cls=Group)

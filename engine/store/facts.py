@@ -28,6 +28,7 @@ from engine.store.ids import Ids
 from engine.store.keys import StoredKeys, check_marks
 from engine.store.ledger import Access, Intake
 from engine.store.reading import StoredTouchpoint
+from engine.store.rebuild import rebuild_evidence
 from engine.store.recorder import last_position
 from engine.store.rulebook import Publication, WrittenRules
 from engine.store.schema import FACTS
@@ -191,6 +192,11 @@ class Facts:
             numbers = reading.identifiers_beginning(connection, text)
             named: NDArray[np.int64] = numbers[classes_of(numbers) != NO_ONE]
             return named
+
+    def rebuild_evidence(self, progress: Progress = quiet) -> int:
+        """Make again what is kept of who is named beside whom; how many touchpoints there are."""
+        with self.transaction() as connection:
+            return rebuild_evidence(connection, progress)
 
     def touchpoint_count(self, lead: int) -> int:
         """How many touchpoints name a lead, about; quicker than to read them."""
