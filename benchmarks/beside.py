@@ -35,17 +35,22 @@ HEADER_BYTES = 10
 SPAN_US = 90 * DAY_US
 TYPES = ("page_viewed",) * 6 + ("email_opened", "email_opened", "form_submitted", "price_asked")
 CHANNELS = ("organic_search", "paid_search", "email", "direct", "referral")
+HOT = "0" * 64
 WORKSPACE_KEY = WorkspaceKey(parts.KEY)
 
 
-def touchpoints(count: int, seed: int) -> Iterator[Touchpoint]:
-    """Leads that come five times, two touchpoints at a time, in random order."""
+def touchpoints(count: int, seed: int, hot: float = 0) -> Iterator[Touchpoint]:
+    """Leads that come five times, two touchpoints at a time, in random order.
+
+    A share `hot` of all is one lead's.
+    """
     chance = random.Random(seed)
     leads = max(1, count // (PER_VISIT * VISITS))
     digests = [sha256(f"{seed} {lead}".encode()).hexdigest() for lead in range(leads)]
     for number in range(count):
         if number % PER_VISIT == 0:
-            who = (Identifier("email", chance.choice(digests)),)
+            one = HOT if chance.random() < hot else chance.choice(digests)
+            who = (Identifier("email", one),)
         at = START + number * SPAN_US // count
         yield Touchpoint(
             source="web",
@@ -61,9 +66,9 @@ def touchpoints(count: int, seed: int) -> Iterator[Touchpoint]:
         )
 
 
-def messages(count: int, seed: int) -> list[Message]:
+def messages(count: int, seed: int, hot: float = 0) -> list[Message]:
     """The same as they lie on the topic."""
-    return [(one.stream.digest.encode(), encode(one)) for one in touchpoints(count, seed)]
+    return [(one.stream.digest.encode(), encode(one)) for one in touchpoints(count, seed, hot)]
 
 
 def recorded_batches(facts: Facts, after: int, upto: int) -> Iterator[list[Arrival]]:

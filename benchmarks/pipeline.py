@@ -40,7 +40,7 @@ from benchmarks.beside import (
     touchpoints,
 )
 from benchmarks.common import Figure, Stopwatch, rate, show
-from benchmarks.parts import POSTGRES, SQLITE, Eye, Load, Program, Servers
+from benchmarks.parts import POSTGRES, SQLITE, Eye, Load, Message, Program, Servers
 from consumers.settings import FAST, STANDARD
 from engine import lifecycle
 from engine.kafka.settings import KafkaSettings
@@ -93,7 +93,8 @@ def run(servers: Servers, case: Case, full: KafkaSettings, count: int, calm_s: f
             live, ended = servers.new_topic(), eye.head
             with parts.consumer(url, live, case.client, servers.folder) as consumer:
                 per_s = measured.count / measured.wall / 3
-                measured.calm = calm(eye, Load(live), per_s, calm_s, (runner, consumer))
+                made = messages(int(per_s * (calm_s + SETTLE_S)), seed=random.getrandbits(32))
+                measured.calm = calm(eye, Load(live), made, per_s, (runner, consumer))
         batches = recorded_batches(eye.facts, begun, ended)
         measured.alone, measured.alone_count = record_alone(servers, case.database, batches)
     return measured
@@ -130,10 +131,9 @@ def sustain(servers: Servers, eye: Eye, upto: int, runner: Program, consumer: Pr
 
 
 def calm(
-    eye: Eye, load: Load, per_s: float, seconds: float, programs: Sequence[Program]
+    eye: Eye, load: Load, made: Sequence[Message], per_s: float, programs: Sequence[Program]
 ) -> tuple[float, float]:
     """How long touchpoints wait, half of them and 99 in 100, at a moderate rate."""
-    made = messages(int(per_s * (seconds + SETTLE_S)), seed=random.getrandbits(32))
     before, sent = eye.head, 0
     load.send(made[:PER_VISIT])
     load.flush()
