@@ -15,6 +15,7 @@ from engine.store import offsets
 from engine.store.facts import Facts
 from engine.store.ledger import Intake
 from engine.touchpoint import Touchpoint
+from tests.naive.random_people import FEW
 from tests.services.process import wait_until
 from tests.storing import WORKSPACE_KEY, touch
 from tests.warm import Warm
@@ -101,6 +102,7 @@ class Pipeline:
             "LEADLEDGER_TOPIC": self.topic,
             "LEADLEDGER_GROUP": f"group-of-{self.topic}",
             "LEADLEDGER_SESSION_SECONDS": "2",
+            "LEADLEDGER_TOO_COMMON": str(FEW),
             **given,
         }
 
@@ -138,7 +140,9 @@ class Pipeline:
                 one.get(timeout=60)
 
     def facts(self) -> Facts:
-        return Facts.open(self.url)
+        facts = Facts.open(self.url)
+        facts.too_common = FEW
+        return facts
 
     def read(self) -> dict[int, int]:
         """The next offset of each partition, as the database has it."""

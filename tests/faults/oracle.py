@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from engine.codec import encode
 from engine.instants import format_instant
 from engine.lifecycle import record
@@ -26,8 +28,10 @@ from tests.faults.world import Feed, Said, family_of, said_by
 from tests.naive.book import Book
 from tests.naive.fold import fold
 from tests.naive.funnels import Search, lines
+from tests.naive.model import persons
+from tests.naive.random_people import FEW
 from tests.naive.states import state
-from tests.naive.touchpoints import Edge, leads
+from tests.naive.touchpoints import Edge
 from tests.naive.units import instant_text
 from tests.storing import WORKSPACE_KEY
 
@@ -111,28 +115,42 @@ def check_conservation(
 # The tables
 
 
-def rows_by_lead_id(facts: Facts, tables: Tables) -> dict[str, list[Row]]:
-    """All rows of all tables, each with the id of its lead in the place of the number."""
-    rows = {}
-    for name, frame in tables.items():
-        numbers = frame["lead"].unique().sort()
-        ids = dict(zip(numbers.to_list(), facts.lead_ids(numbers.to_numpy()), strict=True))
-        rows[name] = [
-            (ids[row[0]], *row[1:])
-            for row in frame.select(
-                "lead", *(column for column in frame.columns if column != "lead")
-            ).iter_rows()
+def rows_by_first(tables: Tables) -> dict[str, list[Row]]:
+    """All rows of all tables, each with its lead's first touchpoint in the place of the number.
+
+    Numbers and ids depend on what was recorded first.
+    """
+    firsts = {
+        number: f"{source} {event_id}"
+        for number, source, event_id in tables["leads"]
+        .select("lead", "first_source", "first_event_id")
+        .iter_rows()
+    }
+    return {
+        name: [
+            (firsts.get(row[0], "to come"), *row[1:])
+            for row in frame.select("lead", *_columns(frame)).iter_rows()
         ]
-    return rows
+        for name, frame in tables.items()
+    }
 
 
-def live_rows(facts: Facts, models: Models) -> tuple[dict[str, list[Row]], Generation]:
+def _columns(frame: pl.DataFrame) -> list[pl.Expr]:
+    """All but the lead, without what is its id."""
+    return [
+        pl.lit("").alias(column) if column == "id" else pl.col(column)
+        for column in frame.columns
+        if column != "lead"
+    ]
+
+
+def live_rows(models: Models) -> tuple[dict[str, list[Row]], Generation]:
     """What readers see, and what instant and position that is of."""
     with models.reading() as connection:
         live = database.live_generation(connection)
         assert live is not None
         tables = database.read(connection, live, PROJECTIONS)
-    return rows_by_lead_id(facts, tables), live
+    return rows_by_first(tables), live
 
 
 def clean_rows(
@@ -142,13 +160,14 @@ def clean_rows(
     touchpoints = [said_by(one)[0] for one in stored]
     touchpoints.sort(key=lambda one: (one.content, one.source, one.event_id))
     with Facts.open(folder / "clean.db") as facts:
+        facts.too_common = FEW
         for start in range(0, len(touchpoints), RECORDED_AT_ONCE):
             record(
                 facts,
                 [_arrival(one) for one in touchpoints[start : start + RECORDED_AT_ONCE]],
                 workspace_key=WORKSPACE_KEY,
             )
-        return rows_by_lead_id(facts, derive_leads(facts, facts.lead_numbers(), rules, as_of))
+        return rows_by_first(derive_leads(facts, facts.lead_numbers(), rules, as_of))
 
 
 def _arrival(touchpoint: Touchpoint) -> Arrival:
@@ -281,7 +300,7 @@ def naive_leads(accepted: Sequence[Said], book: Book, as_of: int, key: bytes) ->
     for one in accepted:
         assert edge.deliver(one.delivery) is None
     told = []
-    for touches in leads(edge.accepted):
+    for touches in persons(edge.accepted, FEW):
         if touches[0].at > as_of:
             continue
         lead = fold(touches, book, as_of, met)

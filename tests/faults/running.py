@@ -119,7 +119,7 @@ class Run:
         with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
             accepted, came = oracle.check_conservation(self.feed, facts, self.pipeline.topic)
             rules, toml = oracle.rules_now(facts)
-            found, live = oracle.live_rows(facts, models)
+            found, live = oracle.live_rows(models)
             assert (live.rules_id, live.checkpoint) == (rules.id, facts.head())
             stored = oracle.stored_touchpoints(facts)
             clean = oracle.clean_rows(stored, rules, live.settled_to, self.pipeline.folder)

@@ -21,6 +21,7 @@ from engine.privacy import IdentifierKey
 from engine.rulefile import shipped
 from engine.touchpoint import Touchpoint
 from tests.naive.random_histories import Delivery, random_history
+from tests.naive.random_people import random_people
 from tests.naive.touchpoints import Edge
 from tests.naive.units import DAY, SECOND, instant_us
 from tests.storing import touch
@@ -63,7 +64,8 @@ class World:
     def family(self, number: int) -> list[Said]:
         """What is told of one family, in the order of a first telling."""
         random = Random(f"{self.seed} {number}")
-        told = [one for one in random_history(random, RULES) if Edge(KEY).deliver(one) is None]
+        tell = random.choice((random_history, random_people))
+        told = [one for one in tell(random, RULES) if Edge(KEY).deliver(one) is None]
         shift = self._shift(random, told)
         said = []
         for one in told:
@@ -98,7 +100,9 @@ def _of_family(who: dict[str, Any], number: int) -> dict[str, Any]:
     value = who["value"]
     if who["kind"] == "email":
         return {**who, "value": value.replace("@", f".{number}@")}
-    return {**who, "value": f"+849{number:08}" if who["kind"] == "phone" else f"{value}-{number}"}
+    if who["kind"] == "phone":
+        return {**who, "value": f"+849{number % 10**6:06}{value[-2:]:0>2}"}
+    return {**who, "value": f"{value}-{number}"}
 
 
 def family_of(event_id: str) -> int:
