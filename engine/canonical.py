@@ -27,7 +27,7 @@ from engine.fields import (
     text,
     without_separator,
 )
-from engine.identifiers import NO_NAMESPACE, Clear, folded_name, forms_of
+from engine.identifiers import NO_NAMESPACE, Clear, folded_name, forms_of, why_nobody
 from engine.people import People, read_people
 from engine.privacy import IdentifierKey
 from engine.settings import DEFAULT_PHONE_REGION
@@ -92,7 +92,7 @@ class Draft(Struct, frozen=True):
 
     touchpoint: Touchpoint
     personal: Mapping[str, str]
-    dropped: int = 0  # identifiers left out as placeholders
+    dropped: tuple[str, ...] = ()  # why, of each identifier by which nobody is meant
 
 
 def canonicalise(
@@ -118,7 +118,8 @@ def canonicalise(
         similar=_similar(people, said["account"], identifier_key),
     )
     admit(touchpoint)
-    return Draft(touchpoint, people.revealable(), len(people.dropped))
+    dropped = tuple(why_nobody(one.kind, one.value) or "" for one in people.dropped)
+    return Draft(touchpoint, people.revealable(), dropped)
 
 
 def _read(fields: Mapping[str, Any]) -> dict[str, Any]:

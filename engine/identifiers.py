@@ -32,13 +32,17 @@ class Clear(NamedTuple):
     value: str
 
 
-def is_placeholder(kind: str, value: str) -> bool:
-    """Whether nobody is meant by a value: empty, `n/a`, or a mailbox that no person reads."""
+def why_nobody(kind: str, value: str) -> str | None:
+    """Why nobody is meant by a value: empty, a placeholder (`n/a`), or the role of a mailbox."""
     folded = value.strip().casefold()
     known = placeholders()
-    if not folded or folded in known["any"] or folded in known.get(kind, ()):
-        return True
-    return kind == "email" and folded.partition("@")[0] in known["roles"]
+    if not folded:
+        return "empty"
+    if folded in known["any"] or folded in known.get(kind, ()):
+        return "placeholder"
+    if kind == "email" and folded.partition("@")[0] in known["roles"]:
+        return "role"
+    return None
 
 
 def canonical_value(kind: str, value: str, region: str = DEFAULT_PHONE_REGION) -> str:

@@ -46,6 +46,7 @@ class Imported:
     recorded: int
     duplicates: int
     set_aside: Mapping[str, int]  # by reason
+    dropped: Mapping[str, int]  # identifiers that name nobody, by reason
     read_bytes: int
     resumed_at: int  # offset; 0: from the beginning
     line: int  # how far it came, in all
@@ -200,6 +201,7 @@ class Run:
             recorded=self._recorded.recorded,
             duplicates=self._recorded.duplicates,
             set_aside=dict(self._recorded.set_aside),
+            dropped=dict(self._recorded.dropped),
             read_bytes=self._state.place.offset - self._begun_at,
             resumed_at=self._begun_at,
             line=self._state.place.line,

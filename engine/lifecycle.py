@@ -62,6 +62,7 @@ class Recorded:
     recorded: int = 0
     duplicates: int = 0
     set_aside: Counter[str] = field(default_factory=Counter)  # by reason
+    dropped: Counter[str] = field(default_factory=Counter)  # identifiers of nobody, by reason
 
     def __add__(self, more: "Recorded") -> "Recorded":
         return Recorded(
@@ -69,6 +70,7 @@ class Recorded:
             self.recorded + more.recorded,
             self.duplicates + more.duplicates,
             self.set_aside + more.set_aside,
+            self.dropped + more.dropped,
         )
 
 
@@ -100,7 +102,8 @@ def record(
             checkpoint.keep(connection)
     metrics.batch(_told(arrivals, verdicts, refused), time.monotonic() - begun)
     reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
-    return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons)
+    dropped = Counter(reason for one in arrivals for reason in one.dropped)
+    return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons, dropped)
 
 
 def retry_aside(
@@ -199,16 +202,17 @@ def _count(connection: Connection, arrivals: Sequence[Arrival], verdicts: Sequen
     """Add a batch to what came, by origin."""
     origins = [arrival.origin for arrival in arrivals]
     became = Counter(zip(origins, verdicts, strict=True))
-    dropped: Counter[str] = Counter()
-    for arrival in arrivals:
-        if arrival.dropped:
-            dropped[arrival.origin] += arrival.dropped
+    ledger.add_dropped(connection, _dropped(arrivals))
     for origin, received in Counter(origins).items():
         recorded, duplicates, kept = (
             became[origin, verdict] for verdict in (RECORDED, DUPLICATE, SET_ASIDE)
         )
-        more = Intake(received, recorded, duplicates, kept, dropped[origin])
-        ledger.add_intake(connection, origin, more)
+        ledger.add_intake(connection, origin, Intake(received, recorded, duplicates, kept))
+
+
+def _dropped(arrivals: Sequence[Arrival]) -> Counter[tuple[str, str]]:
+    """How many identifiers name nobody, by origin and reason."""
+    return Counter((one.origin, reason) for one in arrivals for reason in one.dropped)
 
 
 def _drive(rows: Sequence[Sequence[Row]], edge: Edge, now: int) -> list[list[Arrival]]:
@@ -261,6 +265,6 @@ def _settle(facts: Facts, connection: Connection, item: Aside, arrivals: Sequenc
     outcome = RECORDED if fresh else DUPLICATE
     aside.mark(connection, item.number, now, outcome)
     known = len(arrivals) - len(fresh)
-    change = Intake(len(arrivals) - 1, len(fresh), known, -1, sum(a.dropped for a in arrivals))
-    ledger.add_intake(connection, item.origin, change)
+    ledger.add_intake(connection, item.origin, Intake(len(arrivals) - 1, len(fresh), known, -1))
+    ledger.add_dropped(connection, _dropped(arrivals))
     return outcome

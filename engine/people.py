@@ -11,7 +11,7 @@ from engine.identifiers import (
     SOURCE_IS_NAMESPACE,
     Clear,
     canonical_value,
-    is_placeholder,
+    why_nobody,
 )
 from engine.touchpoint import KINDS, MAX_IDENTIFIERS, MAX_MENTIONS, PERSONAL_FIELDS
 
@@ -77,7 +77,7 @@ def _clear(entry: Mapping[str, Any], source: str, region: str, where: str) -> tu
     if namespace and kind in NO_NAMESPACE:
         raise Refused("not_canonical", f"{where}: addresses and phone numbers have no namespace")
     without_separator(namespace, f"{where}.namespace")
-    if is_placeholder(kind, value):
+    if why_nobody(kind, value):
         return Clear(kind, namespace, value.strip().casefold()), True
     try:
         return Clear(kind, namespace, canonical_value(kind, value, region)), False
@@ -98,7 +98,7 @@ def _personal(value: Any, region: str) -> tuple[dict[str, str], tuple[Clear, ...
         if given is None:
             continue
         personal[name] = text(given, f"personal.{name}")
-        if name in NO_NAMESPACE and not is_placeholder(name, personal[name]):
+        if name in NO_NAMESPACE and not why_nobody(name, personal[name]):
             with suppress(Refused):
                 personal[name] = canonical_value(name, personal[name], region)
                 contacts.append(Clear(name, "", personal[name]))

@@ -157,7 +157,7 @@ class Arrival(Struct, frozen=True, kw_only=True):
     encoded: Encoded | None = None
     reason: str | None = None  # a reason of the list of reasons
     detail: str = ""  # what was wrong, never a value of the row
-    dropped: int = 0  # identifiers left out as placeholders
+    dropped: tuple[str, ...] = ()  # why, of each identifier by which nobody is meant
     partition: int = 0  # of the topic
     headers: tuple[tuple[str, bytes], ...] = ()  # of the message, where it had some
 

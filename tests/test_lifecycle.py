@@ -139,10 +139,14 @@ def test_how_far_an_import_came_is_kept_with_what_it_recorded(facts, monkeypatch
     assert facts.import_state("file") == '{"line": 2}'
 
 
-def test_identifiers_left_out_as_placeholders_are_counted(facts, edge):
-    who = [{"kind": "email", "value": "n/a"}, {"kind": "user_id", "value": "7"}]
-    keep(facts, *through(edge, incoming("1", identifiers=who)))
-    assert facts.intake()["test"].dropped == 1
+def test_identifiers_that_name_nobody_are_counted_by_origin_and_reason(facts, edge):
+    nobody = [("email", "n/a"), ("email", "noreply@x.io"), ("phone", " "), ("crm_id", "unknown")]
+    who = [{"kind": kind, "value": value} for kind, value in [*nobody, ("user_id", "7")]]
+    for event_id in ("1", "2"):
+        done = keep(facts, *through(edge, incoming(event_id, identifiers=who)))
+        assert done.dropped == {"placeholder": 2, "role": 1, "empty": 1}
+    by_reason = {reason: count for (_, reason), count in facts.dropped().items()}
+    assert by_reason == {"placeholder": 4, "role": 2, "empty": 2}
 
 
 def test_tried_again_what_passes_is_recorded_and_the_rest_stays(facts, edge, clock):

@@ -183,5 +183,5 @@ def test_the_edge_takes_all_of_it_and_drops_nobody(sample):
     contents = {}
     for told in sample:
         draft = canonicalise(told, NOW, key)
-        assert draft.dropped == 0
+        assert draft.dropped == ()
         assert contents.setdefault(name(told), draft.touchpoint.content) == draft.touchpoint.content

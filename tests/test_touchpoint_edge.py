@@ -100,9 +100,9 @@ def test_a_mapped_row_is_taken_as_its_mapping_made_it():
     assert (refused.reason, refused.form) == ("not_canonical", "row")
 
 
-def test_dropped_placeholders_are_counted():
+def test_dropped_placeholders_are_told():
     given = visit(identifiers=[ANN, {"kind": "email", "value": "n/a"}])
-    assert [one.dropped for one in accept(row(given), row(visit()))] == [1, 0]
+    assert [one.dropped for one in accept(row(given), row(visit()))] == [("placeholder",), ()]
 
 
 def test_a_touchpoint_that_no_reader_would_take_is_set_aside():

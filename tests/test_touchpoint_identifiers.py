@@ -11,8 +11,8 @@ from engine.identifiers import (
     canonical_phone,
     folded_name,
     forms_of,
-    is_placeholder,
     plain_email,
+    why_nobody,
 )
 from engine.touchpoint import Identifier, Mention, Similar
 from tests.edge_inputs import ANN, EMAIL, KEY, PHONE, draft, refusal, visit
@@ -179,27 +179,28 @@ def test_identifiers_are_a_set_in_order_of_precedence():
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"),
+    ("kind", "value", "reason"),
     [
-        ("email", "n/a"),
-        ("email", " N/A "),
-        ("email", "info@"),
-        ("email", "No-Reply@shop.vn"),
-        ("email", "test@test.com"),
-        ("phone", "0000000000"),
-        ("phone", "không có"),
-        ("phone", ""),
-        ("crm_id", "null"),
-        ("user_id", "(not set)"),
-        ("anonymous_id", "undefined"),
-        ("click_id", " \t"),
+        ("email", "n/a", "placeholder"),
+        ("email", " N/A ", "placeholder"),
+        ("email", "info@", "placeholder"),
+        ("email", "No-Reply@shop.vn", "role"),
+        ("email", "test@test.com", "placeholder"),
+        ("phone", "0000000000", "placeholder"),
+        ("phone", "không có", "placeholder"),
+        ("phone", "ไม่มี", "placeholder"),
+        ("phone", "", "empty"),
+        ("crm_id", "null", "placeholder"),
+        ("crm_id", "Unknown", "placeholder"),
+        ("user_id", "(not set)", "placeholder"),
+        ("anonymous_id", "undefined", "placeholder"),
+        ("click_id", " \t", "empty"),
     ],
 )
-def test_placeholders_are_dropped_and_counted(kind, value):
-    assert is_placeholder(kind, value)
+def test_identifiers_of_nobody_are_dropped_and_counted_by_reason(kind, value, reason):
     made = draft(visit(identifiers=[ANN, {"kind": kind, "value": value}]))
     assert made.touchpoint.identifiers == (digest("user_id", "", "ann"),)
-    assert made.dropped == 1
+    assert made.dropped == (reason,)
     alone = refusal(visit(identifiers=[{"kind": kind, "value": value}]))
     assert alone.reason == "no_identifier"
 
@@ -209,7 +210,7 @@ def test_placeholders_are_dropped_and_counted(kind, value):
     [("crm_id", "0"), ("user_id", "no"), ("email", "rooted@x.io"), ("email", "info@x.io")],
 )
 def test_what_may_mean_somebody_is_no_placeholder(kind, value):
-    assert not is_placeholder(kind, value)
+    assert why_nobody(kind, value) is None
 
 
 def test_a_dropped_placeholder_still_is_part_of_what_was_said():

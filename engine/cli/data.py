@@ -1,5 +1,6 @@
 """`import`, `export`, `head` and `rebuild`: what goes in, what comes out, where things stand."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,21 @@ def import_command(file: Path, mapping: str | None, db: str | None, as_json: boo
     if as_json:
         output.emit({name: getattr(done, name) for name in done.__dataclass_fields__})
     else:
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(done.set_aside.items()))
         aside = f"{sum(done.set_aside.values()):,} set aside"
-        if reasons:
-            aside += f" ({reasons}); `leadledger aside list` says why"
+        if done.set_aside:
+            aside += f" ({_by_reason(done.set_aside)}); `leadledger aside list` says why"
         click.echo(
             f"{done.received:,} received: {done.recorded:,} recorded, "
             f"{done.duplicates:,} known already, {aside}"
         )
+        if done.dropped:
+            nobody = f"{sum(done.dropped.values()):,} identifiers that name nobody"
+            click.echo(f"{nobody} were left out ({_by_reason(done.dropped)})")
     raise SystemExit(SET_ASIDE if done.set_aside else 0)
+
+
+def _by_reason(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items()))
 
 
 @click.command("head", short_help="Print the position of the last recorded touchpoint.")

@@ -274,6 +274,11 @@ class Facts:
         with self.snapshot() as connection:
             return ledger.intake(connection)
 
+    def dropped(self) -> Mapping[tuple[str, str], int]:
+        """How many identifiers name nobody, by origin and reason."""
+        with self.snapshot() as connection:
+            return ledger.dropped(connection)
+
     def import_state(self, key: str) -> str | None:
         """How far an import has come, as it said itself; None where it never began."""
         with self.snapshot() as connection:

@@ -15,7 +15,6 @@ class Intake(Struct, frozen=True):
     recorded: int = 0
     duplicates: int = 0
     set_aside: int = 0
-    dropped: int = 0  # identifiers left out as placeholders
 
 
 class Access(Struct, frozen=True):
@@ -59,14 +58,28 @@ def recorded_upto(connection: Connection, instant: int) -> int:
 def add_intake(connection: Connection, origin: str, more: Intake) -> None:
     """Add to what came from an origin."""
     connection.execute(
-        "INSERT INTO intake VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
+        "INSERT INTO intake VALUES (?, ?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE SET "
         "received = intake.received + excluded.received, "
         "recorded = intake.recorded + excluded.recorded, "
         "duplicates = intake.duplicates + excluded.duplicates, "
-        "set_aside = intake.set_aside + excluded.set_aside, "
-        "dropped = intake.dropped + excluded.dropped",
-        (origin, more.received, more.recorded, more.duplicates, more.set_aside, more.dropped),
+        "set_aside = intake.set_aside + excluded.set_aside",
+        (origin, more.received, more.recorded, more.duplicates, more.set_aside),
     )
+
+
+def add_dropped(connection: Connection, more: Mapping[tuple[str, str], int]) -> None:
+    """Add identifiers that name nobody, by origin and reason."""
+    connection.executemany(
+        "INSERT INTO dropped VALUES (?, ?, ?) ON CONFLICT (origin, reason) DO UPDATE SET "
+        "identifiers = dropped.identifiers + excluded.identifiers",
+        [(*key, count) for key, count in sorted(more.items())],
+    )
+
+
+def dropped(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many identifiers name nobody, by origin and reason."""
+    rows = connection.execute("SELECT * FROM dropped ORDER BY origin, reason")
+    return {(origin, reason): count for origin, reason, count in rows}
 
 
 def intake(connection: Connection) -> Mapping[str, Intake]:

@@ -225,7 +225,12 @@ _by_key(
     _column("recorded"),
     _column("duplicates"),
     _column("set_aside"),
-    _column("dropped"),  # identifiers
+)
+_by_key(  # identifiers by which nobody is meant
+    "dropped",
+    _key("origin", _TEXT),
+    _key("reason", _TEXT),  # empty, placeholder, role
+    _column("identifiers"),
 )
 _by_key("imports", _key("key", _TEXT), _column("state", _TEXT))  # state: JSON
 _by_key(

@@ -54,6 +54,14 @@ LINKS = Table(
     Column("void", NUMBER),
     sqlite_with_rowid=False,
 )
+DROPPED = Table(
+    "dropped",
+    METADATA,
+    Column("origin", TEXT, primary_key=True),
+    Column("reason", TEXT, primary_key=True),
+    column("identifiers"),
+    sqlite_with_rowid=False,
+)
 
 
 def upgrade():
@@ -62,5 +70,10 @@ def upgrade():
     with op.batch_alter_table("streams") as streams:
         streams.drop_column("folded_from")
     METADATA.create_all(op.get_bind())
+    op.execute(
+        "INSERT INTO dropped SELECT origin, 'placeholder', dropped FROM intake WHERE dropped > 0"
+    )
+    with op.batch_alter_table("intake") as intake:
+        intake.drop_column("dropped")
     op.create_index("links_at", "links", ["position"])
     op.create_index("links_void", "links", ["void"])
