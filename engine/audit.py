@@ -41,11 +41,16 @@ def history(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> list[Documen
 
 
 def reveal(
-    facts: Facts, lead: int, workspace_key: WorkspaceKey, who: str, reason: str
+    facts: Facts,
+    lead: int,
+    workspace_key: WorkspaceKey,
+    who: str,
+    reason: str,
+    known_at: int | None = None,
 ) -> dict[str, list[str]]:
     """The personal fields of a lead in clear, every value it ever had; the look is kept first."""
     facts.log_access(who, _id(facts, lead), reason)
-    touches = [decode(item.data) for item in facts.touchpoints_of(lead)]
+    touches = [decode(item.data) for item in facts.touchpoints_of(lead, known_at)]
     sealed = [(touch, touch.sealed) for touch in touches if touch.sealed]
     keys = facts.keyring(workspace_key).stored([seal.key_id for _, seal in sealed])
     found: dict[str, list[str]] = {}

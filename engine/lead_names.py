@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from engine.errors import NoSuchLead, SeveralLeads
 from engine.fields import text
 from engine.identifiers import SOURCE_IS_NAMESPACE, canonical_value
+from engine.identity import originator_of
 from engine.nearest import guess
 from engine.privacy import IdentifierKey
 from engine.store.facts import Facts
@@ -27,24 +28,37 @@ def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
         SeveralLeads: More than one lead is.
         Refused: It is no text, e-mail address or phone number.
     """
+    kind, beginning = _beginning(named, key, region)
+    return _one(facts, kind, facts.leads_beginning(beginning))
+
+
+def find_identifier(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
+    """The number of the identifier that names a lead, whosever it is: of an id the one it is of.
+
+    Raises:
+        NoSuchLead: No such identifier was ever recorded.
+        SeveralLeads: The ids of several begin so.
+        Refused: It is no text, e-mail address or phone number.
+    """
+    kind, beginning = _beginning(named, key, region)
+    return _one(facts, kind, facts.identifiers_beginning(beginning))
+
+
+def _beginning(named: str, key: IdentifierKey, region: str) -> tuple[str, str]:
+    """The kind of a name, and the id that it means, or the beginning of that."""
     kind, separator, value = named.partition(":")
     if separator and kind in KINDS:
-        return _one(facts, kind, _by_identifier(facts, kind, value, key, region))
-    beginning = named.lower()
-    if _BEGINNING.fullmatch(beginning):
-        return _one(facts, "id", facts.leads_beginning(beginning))
+        return kind, originator_of(_identifier(kind, value, key, region))
+    if _BEGINNING.fullmatch(named.lower()):
+        return "id", named.lower()
     guessed = guess(kind, KINDS) if separator else ""  # of the kind alone: the rest is personal
     raise NoSuchLead("id", guessed)
 
 
-def _by_identifier(
-    facts: Facts, kind: str, rest: str, key: IdentifierKey, region: str
-) -> NDArray[np.int64]:
-    """The lead whose stream an identifier names; else those that it was told of among others."""
+def _identifier(kind: str, rest: str, key: IdentifierKey, region: str) -> Identifier:
     rest = text(rest, kind)
     namespace, _, value = rest.partition(":") if kind in SOURCE_IS_NAMESPACE else ("", "", rest)
-    digest = key.digest(kind, namespace, canonical_value(kind, value, region))
-    return facts.leads_of(Identifier(kind, digest))
+    return Identifier(kind, key.digest(kind, namespace, canonical_value(kind, value, region)))
 
 
 def _one(facts: Facts, kind: str, found: NDArray[np.int64]) -> int:

@@ -7,6 +7,8 @@ import click
 
 from engine.cli import output
 from engine.cli.group import Group
+from engine.cli.kinship import show_identity
+from engine.cli.merging import merge_leads, unmerge_leads
 from engine.cli.options import as_json, database, reading
 from engine.cli.session import Session, session
 from engine.cli.suggestions import list_suggestions
@@ -28,7 +30,8 @@ def lead_command() -> None:
     """
 
 
-lead_command.add_command(list_suggestions)
+for more in (list_suggestions, merge_leads, unmerge_leads, show_identity):
+    lead_command.add_command(more)
 
 
 @lead_command.command("show")

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from engine.cli.session import Session
+
 MANY_DIGITS = 20  # more than any instant has
+POSITION_DIGITS = 15  # at most; microseconds have had more since 2001
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -33,6 +37,29 @@ class Instant(click.ParamType["int | date"]):
             return at
         except BadInstant as error:
             self.fail(f"{error}, or a date like 2026-03-01", param, ctx)
+
+
+class Position(int):
+    """How many touchpoints were recorded by then, where another integer is an instant."""
+
+
+class KnownAt(click.ParamType["Position | int | date"]):
+    """A position, or when it was the last: an instant or a date."""
+
+    name = "position|instant|date"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Position | int | date":
+        """A position, microseconds, UTC, or a day."""
+        if isinstance(value, int | date):
+            return value  # converted already
+        if value.isascii() and value.isdigit() and len(value) <= POSITION_DIGITS:
+            return Position(value)
+        try:
+            return Instant().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}, or a position like 4711", param, ctx)
 
 
 def database(command: Command) -> Command:
@@ -81,6 +108,36 @@ def reading(command: Command) -> Command:
         "a date means where that day begins in the rules' time zone.  [default: now]",
     )
     return database(rules(as_of(command)))
+
+
+def known_at(command: Command) -> Command:
+    """`--known-at`: what was not recorded by then is left out."""
+    return click.option(
+        "--known-at",
+        type=KnownAt(),
+        help="Only what was recorded up to this position (a whole number of at most "
+        f"{POSITION_DIGITS} digits), or up to this instant, such as 2026-03-01T08:00:00+07:00; "
+        "a date means where that day begins in the rules' time zone.  [default: all]",
+    )(command)
+
+
+def position(opened: "Session", asked: "Position | int | date | None") -> int | None:
+    """The position that `--known-at` asks for; None where it asks for none.
+
+    How a day was read is said, for no figure shows it.
+    """
+    from engine.cli.output import note
+    from engine.instants import format_instant, start_of
+
+    if asked is None:
+        return None
+    if isinstance(asked, Position):
+        return int(asked)
+    if isinstance(asked, date):
+        zone = opened.rules_in_force.zone
+        day, asked = asked, start_of(asked, zone)
+        note(f"known at {format_instant(asked)}, where {day} begins in {zone}")
+    return opened.facts.recorded_upto(asked)
 
 
 def breakdown(command: Command) -> Command:

@@ -18,6 +18,16 @@ from engine.errors.files import (
     Unmappable,
     WrongEncoding,
 )
+from engine.errors.identity import (
+    Anonymous,
+    NotKnown,
+    NotUnlinkable,
+    OneAlready,
+    Overruled,
+    SameIdentifier,
+    TooCommon,
+    TwoAlready,
+)
 from engine.errors.kafka import (
     BrokerAway,
     BrokerRefused,
@@ -80,6 +90,7 @@ from engine.errors.store import (
 )
 
 __all__ = [
+    "Anonymous",
     "BadBreakdown",
     "BadInstant",
     "BadKey",
@@ -107,10 +118,14 @@ __all__ = [
     "NotADemo",
     "NotAStore",
     "NotAcknowledged",
+    "NotKnown",
     "NotObservable",
+    "NotUnlinkable",
     "NotYet",
     "OffsetOutOfRange",
+    "OneAlready",
     "OtherKey",
+    "Overruled",
     "ReadModelsDamaged",
     "Refused",
     "RegistryAway",
@@ -119,6 +134,7 @@ __all__ = [
     "RulesInvalid",
     "RulesUnreadable",
     "RunnerOvertaken",
+    "SameIdentifier",
     "SchemaRefused",
     "SeveralLeads",
     "SpoolFailed",
@@ -133,9 +149,11 @@ __all__ = [
     "StoreMissing",
     "StoreReadOnly",
     "StoreVersion",
+    "TooCommon",
     "TopicChanged",
     "TopicMissing",
     "TopicRecreated",
+    "TwoAlready",
     "Undecodable",
     "UnknownName",
     "UnknownRuleSet",

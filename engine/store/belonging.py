@@ -257,7 +257,7 @@ def _weak_beside(connection: Connection, numbers: Iterable[int], known_at: int) 
 def _owners_by_position(
     connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
 ) -> dict[int, int]:
-    """The lead of each touchpoint that names one of these weak identifiers."""
+    """The lead of each touchpoint that names one of these, or another weak one that decides."""
     found = Gathered(connection, known_at)
     asked = set(weak)
     found.add_all_of(asked)
@@ -267,6 +267,20 @@ def _owners_by_position(
     leads = people.leads(found.names.strong)
     owners = _owners(found, people, leads, strings)
     return dict(zip(found.positions.tolist(), owners.tolist(), strict=True))
+
+
+def leads_naming(
+    connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
+) -> dict[int, set[int]]:
+    """The leads whose touchpoints name each of some weak identifiers."""
+    owners = _owners_by_position(connection, people, weak, known_at, strings)
+    found = Gathered(connection, known_at)
+    found.add_all_of(weak)
+    names = found.names
+    leads = np.array([owners[at] for at in found.positions.tolist()], np.int64)
+    leads = np.repeat(leads, np.diff(names.starts))
+    named = names.distinct[names.at]
+    return {one: set(leads[named == one].tolist()) for one in weak}
 
 
 def leads_of(
@@ -281,7 +295,8 @@ def leads_of(
     whose = {leads[one] for one in strong}
     weak = numbers[_is_weak(classes)].tolist()
     if weak:
-        whose.update(_owners_by_position(connection, people, weak, head, strings).values())
+        naming = leads_naming(connection, people, weak, head, strings)
+        whose.update(*naming.values())
     return np.array(sorted(whose), np.int64)
 
 

@@ -1,5 +1,6 @@
 """Reading facts in bulk: which leads, and their touchpoints as columns."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
 
@@ -100,7 +101,14 @@ def touchpoints_of(
     counted = found.positions[owners == lead].tolist()
     streams = [one for one, whose in people.leads(()).items() if whose == lead] or [lead]
     void = connection.execute(_VOID, {"streams": listed(streams), "upto": upto})
-    wanted = {"positions": listed(counted + [position for (position,) in void])}
+    return touchpoints_at(connection, counted + [position for (position,) in void], upto)
+
+
+def touchpoints_at(
+    connection: Connection, positions: Collection[int], upto: int
+) -> list[StoredTouchpoint]:
+    """The touchpoints at some positions, by position, as known at another."""
+    wanted = {"positions": listed(positions)}
     return [
         StoredTouchpoint(position, at, void if void is None or void <= upto else None, data)
         for position, at, void, data in connection.execute(_STORED, wanted)
