@@ -76,6 +76,23 @@ def test_no_leads_give_empty_histories(facts):
     assert (empty.leads, empty.starts.tolist(), len(empty.touches)) == ([], [0], 0)
 
 
+def test_a_touchpoint_with_an_office_phone_touches_the_lead_of_its_address_alone(facts):
+    store(facts, *(touch(f"{n}", f"email:{n}", "phone:office") for n in range(12)))
+    before = facts.head()
+    store(facts, touch("old", "email:3", "phone:office"), touch("new", "email:99", "phone:office"))
+    touched = facts.lead_ids(facts.touched_leads(before, facts.head()))
+    assert touched == [originator_of(one) for one in who("email:3", "email:99")]
+
+
+def test_a_shared_computer_touches_the_lead_of_the_moment_alone(facts):
+    for n in range(4):
+        store(facts, touch(f"form {n}", f"email:{n}", "anonymous_id:pc", occurred_at=10 * n))
+    before = facts.head()
+    store(facts, touch("page", "anonymous_id:pc", occurred_at=25))
+    touched = facts.lead_ids(facts.touched_leads(before, facts.head()))
+    assert touched == [originator_of(one) for one in who("email:2")]
+
+
 def test_where_all_touchpoints_are_retracted_there_is_no_lead(facts):
     store(facts, touch("1"), retraction("2", of="1"))
     assert told(facts.histories()) == {}

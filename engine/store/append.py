@@ -19,8 +19,11 @@ from engine.touchpoint import NEVER_FOLDED, Encoded, Identifier, Touchpoint, pre
 NEVER_COUNTS = 0  # as `void`: left out from the beginning
 
 _STREAM_COLUMNS = ("number", "originator", "kind", "digest")
-_STREAMS = """
-SELECT originator, number,
+_NUMBERS = (
+    "SELECT originator, number FROM streams WHERE originator IN (SELECT value FROM json_each(?))"
+)
+_VERSIONS = """
+SELECT originator,
     (SELECT max(originator_version) FROM stored_events WHERE originator_id = originator)
 FROM streams WHERE originator IN (SELECT value FROM json_each(?))
 """
@@ -202,14 +205,15 @@ def _place(connection: Connection, known: Recorded | None) -> tuple[int | None, 
 
 
 def _open_streams(
-    connection: Connection, batch: Iterable[Sequence[Identifier]]
+    connection: Connection, batch: Sequence[Sequence[Identifier]]
 ) -> dict[str, OpenStream]:
     """All that a batch names by originator, each with a number; new ones are not written yet."""
     named = {originator_of(who): who for some in batch for who in some}
+    added_to = {originator_of(some[0]) for some in batch}
+    versions = dict(connection.execute(_VERSIONS, (listed(added_to),)))
     opened = {}
-    rows = connection.execute(_STREAMS, (listed(named),))
-    for originator, number, version in rows:
-        lead = Lead(originator, version or 0)
+    for originator, number in connection.execute(_NUMBERS, (listed(named),)):
+        lead = Lead(originator, versions.get(originator) or 0)
         opened[originator] = OpenStream(number, named[originator], lead)
     last = connection.execute("SELECT coalesce(max(number), 0) FROM streams").fetchone()[0]
     new = [originator for originator in named if originator not in opened]

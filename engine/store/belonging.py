@@ -72,6 +72,17 @@ class Names(NamedTuple):
         return cls(starts, at, distinct, classes_of(distinct))
 
     @property
+    def row(self) -> Numbers:
+        """Which touchpoint each stands on."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def on_which(self, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The touchpoints that name any of some distinct ones."""
+        found = np.zeros(len(self.starts) - 1, np.bool_)
+        found[self.row[wanted[self.at]]] = True
+        return found
+
+    @property
     def strong(self) -> list[int]:
         """All strong identifiers that are named."""
         strong: list[int] = self.distinct[self.classes == STRONG].tolist()
@@ -186,12 +197,8 @@ def _weak_on_ours(names: Names, lead_of: Mapping[int, int]) -> set[int]:
     if not weak.any():
         return set()
     ours = np.isin(names.distinct, np.fromiter(lead_of, np.int64, len(lead_of)))
-    row = np.repeat(np.arange(len(names.starts) - 1), np.diff(names.starts))
-    says = np.zeros(len(names.starts) - 1, np.bool_)
-    strong = says.copy()
-    says[row[ours[names.at]]] = True
-    strong[row[(names.classes == STRONG)[names.at]]] = True
-    wanted = names.at[weak[names.at] & (says | ~strong)[row]]
+    asked = names.on_which(ours) | ~names.on_which(names.classes == STRONG)
+    wanted = names.at[weak[names.at] & asked[names.row]]
     return set(names.distinct[wanted].tolist())
 
 
@@ -221,11 +228,16 @@ def touched(
     people = People(connection, after, too_common), People(connection, upto, too_common)
     moved = people[1].changed_since(strong, after) | {*voided.names.strong}
     moved |= _linked(connection, after, upto)
-    if flipped := people[0].common(moved) ^ people[1].common(moved):
+    common = [known.common(moved) for known in people]
+    moved -= common[0] & common[1]  # whoever stands with them comes and goes, and moves nothing
+    if flipped := common[0] ^ common[1]:
         moved |= set(chain.from_iterable(people[1].company(one) for one in flipped))
         weak |= _weak_beside(connection, flipped, upto)
-    now, then = people[1].leads(strong | moved), people[0].leads(moved)
-    numbers = {now[one] for one in strong | moved} | {then[one] for one in moved}
+    now, then = people[1].leads(strong | moved), people[0].leads(moved.union(voided.names.strong))
+    numbers = {now[one] for one in moved} | {then[one] for one in moved}
+    for found, known, leads in ((new, people[1], now), (voided, people[0], then)):
+        of_somebody = found.names.on_which(found.names.classes == STRONG)
+        numbers.update(_owners(found, known, leads, strings)[of_somebody].tolist())
     if weak:
         before = _owners_by_position(connection, people[0], weak, after, strings)
         since = _owners_by_position(connection, people[1], weak, upto, strings)

@@ -4,7 +4,7 @@ Only what is asked for is looked at, and whom it leads to: each identifier once.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from engine.history import NEVER
@@ -39,6 +39,20 @@ WHERE identifier IN (SELECT value FROM json_each(:asked)) AND position <= :known
 ORDER BY identifier, other, occurred_at, sequence, source, event_id
 """
 
+_CROWDED = """
+SELECT number FROM streams WHERE number IN (SELECT value FROM json_each(:asked)) AND (
+    SELECT count(*) FROM (SELECT 1 FROM pairs WHERE identifier = number LIMIT :many) AS company
+) = :many
+"""
+_COMPANY_OF = """
+SELECT other, void FROM pairs
+JOIN touchpoints
+    ON touchpoints.stream = pairs.stream AND touchpoints.position = pairs.position
+WHERE pairs.identifier = :one AND other > :after AND pairs.position <= :known_at
+ORDER BY other LIMIT :many
+"""
+_PAGE = 500
+
 
 class People:
     """Who was who among strong identifiers, as known at a position."""
@@ -50,9 +64,7 @@ class People:
         self._too_common = too_common
         self._looked_at: set[int] = set()
         self._joined: dict[int, set[int]] = {}  # by what is known of these two alone
-        self._company: dict[int, Collection[int]] = {}
         self._common: set[int] = set()
-        self._crowds: dict[int, tuple[int, int]] = {}  # of these: of which kind, how many
         self._newest: dict[int, int] = {}  # position of the newest pair; NEVER if that is not known
         self._leads: dict[int, int] = {}
 
@@ -63,9 +75,12 @@ class People:
         return asked & self._common
 
     def crowd(self, number: int) -> tuple[int, int]:
-        """Of which kind one that is too common stands with most others, by precedence; how many."""
-        self._look_at({number})
-        return self._crowds[number]
+        """Of which kind one stands with most others, by its place in precedence; how many."""
+        kinds = Counter(
+            kind_code(other) for other, together in self._company_of(number) if together
+        )
+        most = max(kinds, key=lambda kind: (kinds[kind], -kind))
+        return most, kinds[most]
 
     def joined(self, number: int) -> set[int]:
         """The strong identifiers that a touchpoint or a link joins one with directly."""
@@ -74,10 +89,9 @@ class People:
         others = self._joined.get(number, set())
         return others - self.common(others)
 
-    def company(self, number: int) -> Collection[int]:
+    def company(self, number: int) -> set[int]:
         """The strong identifiers that one stands together with on touchpoints and links."""
-        self._look_at({number})
-        return self._company.get(number, ())
+        return {other for other, _ in self._company_of(number)}
 
     def changed_since(self, numbers: set[int], position: int) -> set[int]:
         """Those of some strong identifiers of whom something else may be known since a position.
@@ -111,31 +125,57 @@ class People:
         if not new:
             return
         self._looked_at |= new
+        new = new - self._crowded(new)
         values = {"asked": listed(sorted(new)), "known_at": self._known_at}
         together: dict[int, set[int]] = defaultdict(set)
         company: dict[int, set[int]] = defaultdict(set)
         for one, other, at, void in self._connection.execute(_COMPANY, values).fetchall():
             company[one].add(other)
             self._newest[one] = max(self._newest.get(one, 0), at if void is None else NEVER)
-            if void is None or void > self._known_at or self._stand_together(one, other):
+            if self._together(one, other, void):
                 together[one].add(other)
         linked: dict[tuple[int, int], bool] = {}
         if company:
             for one, other, link in self._connection.execute(_LINKS, values).fetchall():
                 linked[one, other] = bool(link)  # the last one counts
-        for one in company:
-            if len(together[one]) > self._too_common:
-                kinds = Counter(map(kind_code, together[one]))
-                most = max(kinds, key=lambda kind: (kinds[kind], -kind))
-                if kinds[most] > self._too_common:
-                    self._common.add(one)
-                    self._crowds[one] = most, kinds[most]
-            self._company[one] = company[one]
+        for one, others in company.items():
+            if self._are_too_many(together[one]):
+                self._common.add(one)
             self._joined[one] = {
-                other for other in company[one] if linked.get((one, other), other in together[one])
+                other for other in others if linked.get((one, other), other in together[one])
             }
 
+    def _crowded(self, numbers: set[int]) -> set[int]:
+        """Those that are too common, of such as have much company: it is not read to its end."""
+        values = {"asked": listed(sorted(numbers)), "many": 2 * self._too_common}
+        found = set()
+        for (one,) in self._connection.execute(_CROWDED, values).fetchall():
+            if self._are_too_many(other for other, together in self._company_of(one) if together):
+                found.add(one)
+                self._newest[one] = NEVER
+        self._common |= found
+        return found
+
+    def _are_too_many(self, others: Iterable[int]) -> bool:
+        kinds: Counter[int] = Counter()
+        for other in others:
+            kinds[kind_code(other)] += 1
+            if kinds[kind_code(other)] > self._too_common:
+                return True
+        return False
+
+    def _company_of(self, one: int) -> Iterator[tuple[int, bool]]:
+        """The strong identifiers that stand with one, and whether on any touchpoint that counts."""
+        values = {"one": one, "known_at": self._known_at, "after": -1, "many": _PAGE}
+        while rows := self._connection.execute(_COMPANY_OF, values).fetchall():
+            for other, void in rows:
+                yield other, self._together(one, other, void)
+            values["after"] = rows[-1][0]
+
+    def _together(self, one: int, other: int, void: int | None) -> bool:
+        """Whether any touchpoint that counts names both; `void` is of the first that names them."""
+        return void is None or void > self._known_at or self._stand_together(one, other)
+
     def _stand_together(self, one: int, other: int) -> bool:
-        """Whether any touchpoint that counts names both; the first that did so does not count."""
         values = {"one": one, "other": other, "known_at": self._known_at}
         return bool(self._connection.execute(_TOGETHER, values).fetchone()[0])
