@@ -249,6 +249,8 @@ def test_a_database_of_another_version_is_found(workspace, version, age, way_out
 def test_a_database_from_before_versions_were_kept_is_found_and_migrated(workspace):
     workspace.change(
         "ALTER TABLE streams ADD COLUMN folded_from INTEGER",
+        "ALTER TABLE intake ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0",
+        "DROP TABLE dropped",
         "DROP TABLE pairs",
         "DROP TABLE links",
         "DROP TABLE alembic_version",
