@@ -206,3 +206,9 @@ def test_where_nobody_is_likely_it_says_so(run):
     done = run("--min-rank", "1")
     assert done.stdout == "No two leads are likely to be one person (rank 1 or more).\n"
     assert json.loads(run("--min-rank", "1", "--json").stdout)["suggestions"] == []
+
+
+@pytest.mark.parametrize("rank", ["nan", "-0.1", "1.1", "high"])
+def test_a_rank_is_from_0_to_1(rank):
+    asked = CliRunner().invoke(cli, ["lead", "suggestions", "--min-rank", rank])
+    assert asked.exit_code == 2

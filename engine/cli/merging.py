@@ -32,7 +32,10 @@ def _why(ctx: click.Context, param: click.Parameter, value: str) -> str:
 def _by_hand(command: Command) -> Command:
     """What both commands take."""
     reason = click.option(
-        "--reason", required=True, callback=_why, help="Why; kept with your name and the time."
+        "--reason",
+        required=True,
+        callback=_why,
+        help="Why; kept in clear with your name and the time, so name nobody in it.",
     )
     one, other = click.argument("lead"), click.argument("other")
     return one(other(reason(database(as_json(command)))))

@@ -1,5 +1,6 @@
 """`lead suggestions`: likely duplicates, for people to confirm."""
 
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,11 +26,18 @@ WORDS = {
 AGAINST = {"other_address": "address", "other_number": "number", "other_name": "name or account"}
 
 
+def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if isnan(value):
+        raise click.BadParameter("nan is not in the range 0<=x<=1.", ctx, param)
+    return value
+
+
 @click.command("suggestions", short_help="List likely duplicates, for people to confirm.")
 @click.option(
     "--min-rank",
     "least",
     type=click.FloatRange(0, 1),
+    callback=_a_number,
     default=LIKELY,
     show_default=True,
     metavar="RANK",
