@@ -152,7 +152,8 @@ class Packed:
 
     def column(self, name: str) -> NDArray[Any]:
         """One field of all touches."""
-        return _records(self.data, self.at + TOUCH.fields[name][1], TOUCH[name])  # type: ignore[index]
+        found: NDArray[Any] = _anywhere(self.data, TOUCH)[name][self.at]
+        return found
 
     def others(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How many identifiers each touchpoint names but its stream's, and their numbers."""
@@ -247,7 +248,10 @@ def _pack_attributes(attributes: Mapping[str, Scalar], ids: Dictionary) -> bytes
 
 def _records(packed: bytes, at: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
     """The records that begin at these bytes, which need not be aligned."""
-    if not len(at):
-        return np.empty(0, dtype)
-    anywhere = np.ndarray((len(packed) - dtype.itemsize + 1,), dtype, packed, strides=(1,))
-    return anywhere[at]
+    return _anywhere(packed, dtype)[at]
+
+
+def _anywhere(packed: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A record at every byte; nothing is read before some are picked."""
+    size = max(0, len(packed) - dtype.itemsize + 1)
+    return np.ndarray((size,), dtype, packed, strides=(1,))

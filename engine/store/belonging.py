@@ -102,8 +102,7 @@ class Gathered:
         self._connection = connection
         self._known_at = known_at
         self._live = _NOW if known_at is None else _THEN
-        self._whole: set[int] = set()  # streams
-        self._named_by: set[int] = set()  # identifiers
+        self._whole: set[int] = set()  # identifiers of whom all is added
         self._seen: set[int] = set()  # positions of rows of other streams
         self._streams: list[int] = []
         self._positions: list[int] = []
@@ -113,15 +112,13 @@ class Gathered:
 
     def add_all_of(self, numbers: Collection[int]) -> None:
         """Add every touchpoint that names one of these identifiers."""
-        own = set(numbers) - self._whole
-        self._whole |= own
-        rows = self._select(_OWN, own)
+        new = set(numbers) - self._whole
+        self._whole |= new
+        rows = self._select(_OWN, new)
         self._add([row for row in rows if row[1] not in self._seen] if self._seen else rows)
-        named = set(numbers) - self._named_by
-        self._named_by |= named
         others = [
             row
-            for row in {row[1]: row for row in self._select(_NAMING, named)}.values()
+            for row in {row[1]: row for row in self._select(_NAMING, new)}.values()
             if row[1] not in self._seen
         ]
         self._seen.update(row[1] for row in others)
@@ -174,16 +171,27 @@ def gather(
     connection: Connection, people: People, leads: Numbers, known_at: int | None, strings: Strings
 ) -> tuple[Numbers, Gathered]:
     """The touchpoints that leads may be made of, and the lead of each; ELSEWHERE for others'."""
-    found = Gathered(connection, known_at)
     classes = classes_of(leads)
     asked = set(leads[classes == STRONG].tolist())
     lead_of = {one: lead for one, lead in people.leads(asked).items() if lead in asked}
-    weak = set(leads[_is_weak(classes)].tolist())
-    found.add_all_of(lead_of.keys() | weak)
-    while new := _weak_on_ours(found.names, lead_of) - weak:
-        weak |= new
-        found.add_all_of(new)
+    weak = leads[_is_weak(classes)].tolist()
+    found = _gathered(connection, lead_of.keys() | weak, known_at, lead_of)
     return _owners(found, people, lead_of, strings), found
+
+
+def _gathered(
+    connection: Connection,
+    numbers: Collection[int],
+    known_at: int | None,
+    lead_of: Mapping[int, int],
+) -> Gathered:
+    """All that names one of these, and what says whose the weak identifiers on it are."""
+    found, asked = Gathered(connection, known_at), set(numbers)
+    found.add_all_of(asked)
+    while new := _weak_on_ours(found.names, lead_of) - asked:
+        asked |= new
+        found.add_all_of(new)
+    return found
 
 
 def _is_weak(classes: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -239,9 +247,10 @@ def touched(
         of_somebody = found.names.on_which(found.names.classes == STRONG)
         numbers.update(_owners(found, known, leads, strings)[of_somebody].tolist())
     if weak:
-        before = _owners_by_position(connection, people[0], weak, after, strings)
-        since = _owners_by_position(connection, people[1], weak, upto, strings)
-        numbers.update(lead for _, lead in before.items() ^ since.items())
+        before = _owned(connection, people[0], weak, after, strings)
+        numbers.update(
+            lead for _, lead in before ^ _owned(connection, people[1], weak, upto, strings)
+        )
     return np.array(sorted(numbers), np.int64)
 
 
@@ -266,32 +275,28 @@ def _weak_beside(connection: Connection, numbers: Iterable[int], known_at: int) 
     return found.names.weak
 
 
-def _owners_by_position(
+def _owners_of(
     connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
-) -> dict[int, int]:
-    """The lead of each touchpoint that names one of these, or another weak one that decides."""
-    found = Gathered(connection, known_at)
-    asked = set(weak)
-    found.add_all_of(asked)
-    while new := _weak_on_ours(found.names, {}) - asked:
-        asked |= new
-        found.add_all_of(new)
-    leads = people.leads(found.names.strong)
-    owners = _owners(found, people, leads, strings)
-    return dict(zip(found.positions.tolist(), owners.tolist(), strict=True))
+) -> tuple[Numbers, Gathered]:
+    """The touchpoints that name one of these, or another weak one that decides; the leads."""
+    found = _gathered(connection, weak, known_at, {})
+    return _owners(found, people, people.leads(found.names.strong), strings), found
+
+
+def _owned(
+    connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
+) -> set[tuple[int, int]]:
+    """The same as pairs of a position and a lead."""
+    owners, found = _owners_of(connection, people, weak, known_at, strings)
+    return {*zip(found.positions.tolist(), owners.tolist(), strict=True)}
 
 
 def leads_naming(
     connection: Connection, people: People, weak: Collection[int], known_at: int, strings: Strings
 ) -> dict[int, set[int]]:
     """The leads whose touchpoints name each of some weak identifiers."""
-    owners = _owners_by_position(connection, people, weak, known_at, strings)
-    found = Gathered(connection, known_at)
-    found.add_all_of(weak)
-    names = found.names
-    leads = np.array([owners[at] for at in found.positions.tolist()], np.int64)
-    leads = np.repeat(leads, np.diff(names.starts))
-    named = names.distinct[names.at]
+    owners, found = _owners_of(connection, people, weak, known_at, strings)
+    leads, named = owners[found.names.row], found.names.distinct[found.names.at]
     return {one: set(leads[named == one].tolist()) for one in weak}
 
 
