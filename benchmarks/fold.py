@@ -19,15 +19,14 @@ from eventsourcing.domain import Aggregate, event
 
 from benchmarks.common import Figure, Stopwatch, rate, show
 from benchmarks.record import record
-from engine.fold import fold_all
+from engine.book import Book
+from engine.fold_eras import fold_all
 from engine.folding import fold
 from engine.history import Histories
 from engine.rulefile import load, shipped
 from engine.ruleset import RuleSet
 from engine.sample import touchpoints
-from engine.signals import lookups_of
 from engine.store.facts import Facts
-from engine.tables import tables_of
 from engine.warm import NOW, histories
 
 PER_LEAD = 20
@@ -95,7 +94,7 @@ def in_memory(found: Histories, rules: RuleSet) -> float:
     for _ in range(RUNS):
         watch = Stopwatch()
         with watch.running():
-            fold_all(found, lookups_of(found, rules), tables_of(rules), NOW)
+            fold_all(found, Book.always(rules).eras, NOW)
         best.append(watch.cpu)
     return min(best)
 
@@ -143,7 +142,7 @@ def from_store(folder: Path, rules: RuleSet, touchpoints: int) -> float:
                 leads = facts.lead_numbers()
                 for start in range(0, len(leads), 10_000):
                     found = facts.histories(leads[start : start + 10_000])
-                    fold_all(found, lookups_of(found, rules), tables_of(rules), NOW)
+                    fold_all(found, Book.always(rules).eras, NOW)
     return watch.cpu / touchpoints
 
 
@@ -155,7 +154,7 @@ def main() -> None:
     parser.add_argument("--rules", default="default")
     asked = parser.parse_args()
     rules = load(shipped()[asked.rules])
-    fold(histories(20), rules, NOW)  # loads the compiled code
+    fold(histories(20), Book.always(rules), NOW)  # loads the compiled code
     found = many(asked.touchpoints)
     count = len(found.touches)
     ours = in_memory(found, rules)

@@ -9,7 +9,7 @@ from engine.folded import Folded
 from engine.folding import fold
 from engine.instants import format_instant
 from engine.privacy import WorkspaceKey, context_of, unseal
-from engine.ruleset import RuleSet
+from engine.reading import View
 from engine.states import state_documents
 from engine.store.facts import Facts
 from engine.touchpoint import Touchpoint
@@ -17,20 +17,20 @@ from engine.touchpoint import Touchpoint
 Document = dict[str, Any]
 
 
-def state(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Document | None:
-    """A lead's state at an instant; None where nothing had happened yet."""
-    return next(iter(state_documents(_folded(facts, lead, rules, as_of))), None)
+def state(facts: Facts, lead: int, view: View) -> Document | None:
+    """A lead's state; None where nothing had happened yet, as far as was known."""
+    return next(iter(state_documents(_folded(facts, lead, view))), None)
 
 
-def history(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> list[Document]:
+def history(facts: Facts, lead: int, view: View) -> list[Document]:
     """All touchpoints up to an instant, in happening order, with the stages they led to.
 
     Void ones (retracted, or of a type that is never folded) are there as well, and say so.
     """
-    stored = [(item, decode(item.data)) for item in facts.touchpoints_of(lead)]
-    known = [(item, touch) for item, touch in stored if touch.occurred_at <= as_of]
+    stored = [(item, decode(item.data)) for item in facts.touchpoints_of(lead, view.known_at)]
+    known = [(item, touch) for item, touch in stored if touch.occurred_at <= view.as_of]
     known.sort(key=lambda pair: _happening(pair[1]))
-    entered = _entered_after(_folded(facts, lead, rules, as_of))
+    entered = _entered_after(_folded(facts, lead, view))
     lines: list[Document] = []
     for item, touch in known:
         lines.append({**_line(touch), "position": item.position})
@@ -76,8 +76,9 @@ def _id(facts: Facts, lead: int) -> str:
     return facts.lead_ids(np.array([lead], np.int64))[0]
 
 
-def _folded(facts: Facts, lead: int, rules: RuleSet, as_of: int) -> Folded:
-    return fold(facts.histories(np.array([lead], np.int64)), rules, as_of)
+def _folded(facts: Facts, lead: int, view: View) -> Folded:
+    histories = facts.histories(np.array([lead], np.int64), view.known_at)
+    return fold(histories, view.book, view.as_of)
 
 
 def _happening(touch: Touchpoint) -> tuple[int, int, bytes, bytes]:
@@ -103,7 +104,7 @@ def _entered_after(folded: Folded) -> dict[int, list[Document]]:
     found: dict[int, list[Document]] = {}
     for entry in folded.entries:
         track = folded.rules.tracks[entry["track"]]
-        timer = track.moves[entry["move"] - 1].timer if entry["move"] else None
+        timer = folded.timer(entry)
         line = {
             "what": "stage",
             "at": format_instant(int(entry["entered"])),

@@ -21,7 +21,7 @@ from engine.store import ledger, rulebook
 from engine.store.connection import Connection
 from engine.store.facts import is_server, models_beside, system_clock
 from engine.store.gaps import gaps
-from engine.store.in_force import DEFAULT_RULES, id_in_force
+from engine.store.in_force import DEFAULT_RULES, book_at
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
@@ -312,8 +312,8 @@ def stand(place: Place, facts: Connection, models: Connection) -> str:
         behind = f"at {format_instant(live.settled_to)}, which is yet to come"
     elif live.derived_by != DERIVED_BY:
         behind = f"as version {live.derived_by} derives rows, not {DERIVED_BY}"
-    elif live.rules_id != (in_force := id_in_force(facts, now)):
-        behind = f"under the rules {live.rules_id[:12]}…, while {in_force[:12]}… are in force"
+    elif live.rules_id != (book := book_at(facts).until(now).id):
+        behind = f"under the rules {live.rules_id[:12]}…, while {book[:12]}… are in force"
     elif missing := _missing_tables(live.number, models):
         behind = f"without the tables {', '.join(missing)}"
     else:

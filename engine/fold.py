@@ -4,26 +4,22 @@ Live, replay, time travel and explanation all run these lines. A lead's state is
 one `LEAD_STATE` record; what must be remembered besides is one `MEMORY` record
 that goes from lead to lead. Stage entries are appended to `entries` in the order in
 which they come about; no rule looks at clocks, so they run behind, lead by lead.
+Where several rule sets judge one after another, all leads are folded up to the end of
+an era, taken over the boundary (engine/fold_eras.py), and folded on.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.compiled import compiled
-from engine.fold_clocks import judge, run_clocks
-from engine.fold_scores import brought_forward, first_below
-from engine.fold_touch import FOLDED_TOUCH, UNKNOWN_STAGE, UNRESOLVED
+from engine.fold_scores import NEVER_BELOW, brought_forward, first_below
+from engine.fold_touch import UNKNOWN_STAGE, UNRESOLVED
 from engine.folded import (
     ADVANCE,
-    CLOCK_RUN,
     ENTER,
     FALL,
-    LEAD_STATE,
     MAX_TRACKS,
-    VISIT,
 )
-from engine.history import NEVER, Histories
-from engine.signals import Lookups, fill
+from engine.history import NEVER
 from engine.tables import (
     AFTER_SILENCE,
     AFTER_STAY,
@@ -33,7 +29,6 @@ from engine.tables import (
     MAX_SIGNALS,
     NO_STAGE,
     NONE,
-    RuleTables,
 )
 
 MEMORY = np.dtype(
@@ -50,92 +45,41 @@ MEMORY = np.dtype(
         ("run", "<i8", (MAX_CLOCKS,)),  # the open run, or NONE
         ("entry_count", "<i8"),
         ("run_count", "<i8"),
+        ("since", "<i8"),  # when these rules began to judge
     ]
 )
 
 
-def fold_all(
-    histories: Histories, lookups: Lookups, tables: RuleTables, as_of: int
-) -> tuple[NDArray[np.void], NDArray[np.void], NDArray[np.void], NDArray[np.int64]]:
-    """States (one per lead), stage entries and clock runs (as they came about), and signals.
+@compiled
+def fold_lead(lead, begin, touches, span, books, entries):
+    """One lead, through an era; `books` are the rules and the memory.
 
-    Args:
-        histories: All that is known of some leads.
-        lookups: What `engine.signals` made of the rules' conditions for these histories.
-        tables: The rules.
-        as_of: Microseconds, UTC; later touches are left out of the fold, not of the signals.
+    Returns how many touches came before the era.
     """
-    states = np.zeros(len(histories.leads), LEAD_STATE)
-    signals = np.empty(len(histories.touches), np.int64)
-    longest = int(np.diff(histories.starts).max(initial=0))
-    memory, scratch = np.zeros(1, MEMORY), np.empty(longest, FOLDED_TOUCH)
-    source = histories.touches, histories.attributes, histories.attribute_at, lookups
-    work = histories.starts, as_of, scratch, signals, states, memory
-    entries, runs = np.zeros(64, VISIT), np.zeros(64, CLOCK_RUN)
-    entries, runs = fold_leads(work, source, tables.rules, entries, runs)
-    judge(runs, tables)
-    return states, entries, runs, signals
-
-
-@compiled
-def fold_leads(work, source, tables, entries, runs):
-    """Fold lead after lead; entries and runs grow as they must."""
-    starts, as_of, scratch, signals, states, memory = work
-    touches, attributes, attribute_at, lookups = source
-    rules = tables[0]
-    for lead in range(len(states)):
-        begin, end = starts[lead], starts[lead + 1]
-        fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
-        for index in range(end - begin):
-            signals[begin + index] = scratch[index]["signals"]
-        steps = (end - begin + 1) * (1 + rules["track_count"] + rules["timer_count"])
-        first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
-        entries = with_room(entries, first_entry, steps)
-        runs = with_room(runs, first_run, steps * rules["clock_count"])
-        own = scratch[: end - begin]
-        fold_lead(states[lead], begin, own, as_of, (rules, memory[0]), entries)
-        fresh = entries[first_entry : memory[0]["entry_count"]]
-        if rules["clock_count"] > 0:
-            run_clocks((begin, as_of), own, fresh, rules, memory[0], runs)
-        for entry in range(len(fresh)):
-            fresh[entry]["lead"] = lead
-        for run in range(first_run, memory[0]["run_count"]):
-            runs[run]["lead"] = lead
-    return entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
-
-
-@compiled
-def with_room(records, used, more):
-    """The same records, with room for more of them."""
-    if used + more <= len(records):
-        return records
-    larger = np.empty(2 * (used + more), records.dtype)
-    larger[:used] = records[:used]
-    return larger
-
-
-@compiled
-def fold_lead(lead, begin, touches, as_of, books, entries):
-    """One lead, from nothing to an instant; `books` are the rules and the memory."""
-    rules, memory = books
-    forget(memory, rules)
-    for track in range(MAX_TRACKS):
-        lead["stage"][track] = NONE
-    ahead = NEVER
+    (since, until), (rules, memory) = span, books
+    forget(lead, rules, memory)
+    ahead, known = NEVER, 0
     for index in range(len(touches)):
-        if touches[index]["at"] > as_of:
-            ahead = touches[index]["at"]
+        at = touches[index]["at"]
+        if at >= until:
+            ahead = at
             break
-        evolve(lead, begin + index, touches[index], rules, memory, entries)
+        if at < since:
+            recall(lead, touches[index], rules, memory)
+            known += 1
+        else:
+            evolve(lead, begin + index, touches[index], rules, memory, entries)
     due = NEVER
     if lead["touchpoints"] > 0:
-        due = run_timers(lead, as_of, rules, memory, entries)
+        due = run_timers(lead, until - 1, rules, memory, entries)
     lead["next_due"] = min(due, ahead)
+    return known
 
 
 @compiled
-def forget(memory, rules):
-    """Nothing seen, nothing open: where a lead starts."""
+def forget(lead, rules, memory):
+    """Nothing remembered: where an era starts, before what came earlier is recalled."""
+    lead["seen"], lead["value_minor"], lead["value_currency"] = 0, 0, 0
     for index in range(rules["counted_count"]):
         memory["counts"][rules["counted"][index]] = 0
         memory["carried_at"][rules["counted"][index]] = NONE
@@ -143,10 +87,6 @@ def forget(memory, rules):
         memory["ring_used"][rules["ringed"][index]] = 0
     for earn in range(MAX_EARNS):
         memory["window_from"][earn] = NONE
-    for track in range(rules["track_count"]):
-        memory["entry"][track] = NONE
-        for stage in range(NO_STAGE):
-            memory["visits"][track, stage] = 0
 
 
 @compiled
@@ -193,19 +133,19 @@ def next_timer(lead, rules, memory):
 
 @compiled
 def due_at(lead, track, timer, rules, memory):
-    """When a timed move is due for a lead in one of its stages."""
+    """When a timed move is due for a lead in one of its stages: not before its rules judge."""
     since, kind = lead["since"][track], rules["timer_kind"][timer]
     if kind == AFTER_STAY:
-        return since + rules["timer_us"][timer]
+        return max(memory["since"], since + rules["timer_us"][timer])
     if kind == AFTER_SILENCE:
         signal = rules["timer_signal"][timer]
         heard = lead["last_at"] if signal == NONE else memory["carried_at"][signal]
-        return max(since, heard) + rules["timer_us"][timer]
-    score, last_at = rules["timer_score"][timer], lead["last_at"]
+        return max(memory["since"], max(since, heard) + rules["timer_us"][timer])
+    score, scored_at = rules["timer_score"][timer], max(lead["last_at"], memory["since"])
     bound, tick_us = rules["timer_below"][timer], rules["tick_us"][score]
     points, factors = lead["scores"][score], rules["factors"]
-    due = first_below(points, (last_at, max(since, last_at)), tick_us, bound, factors)
-    return NEVER if due < 0 else due
+    due = first_below(points, (scored_at, max(since, scored_at)), tick_us, bound, factors)
+    return NEVER if due == NEVER_BELOW else due
 
 
 @compiled
@@ -214,7 +154,8 @@ def earn(lead, score, now, rules, memory):
     at, signals = now
     points, tick_us = lead["scores"][score], rules["tick_us"][score]
     if tick_us > 0 and points != 0:
-        points = brought_forward(points, lead["last_at"], at, tick_us, rules["factors"])
+        scored_at = max(lead["last_at"], memory["since"])
+        points = brought_forward(points, scored_at, at, tick_us, rules["factors"])
     for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
         if rules["earn_signal"][rule] & signals and may_earn(rule, at, rules, memory):
             points += rules["earn_points"][rule]
@@ -237,12 +178,23 @@ def may_earn(rule, at, rules, memory):
 
 @compiled
 def remember(lead, index, touch, rules, memory):
-    """Keep what later rules may ask: what was seen, how often, when last, whose, what worth."""
-    at, signals, target = touch["at"], touch["signals"], touch["target"]
+    """Keep what may be asked later: how many, which first and last, whose, and what they said."""
+    at, target = touch["at"], touch["target"]
     if lead["touchpoints"] == 0:
         lead["first"], lead["first_at"] = index, at
     lead["touchpoints"] += 1
     lead["last"], lead["last_at"] = index, at
+    if touch["owner"] > 0:
+        lead["owner"] = touch["owner"]
+    if target == UNRESOLVED or (target >= 0 and target & UNKNOWN_STAGE == UNKNOWN_STAGE):
+        lead["anomalies"] += 1
+    recall(lead, touch, rules, memory)
+
+
+@compiled
+def recall(lead, touch, rules, memory):
+    """Keep what rules make of a touchpoint: what was seen, how often, when last, what worth."""
+    at, signals = touch["at"], touch["signals"]
     lead["seen"] |= signals
     for kept in range(rules["counted_count"]):
         signal = rules["counted"][kept]
@@ -255,12 +207,8 @@ def remember(lead, index, touch, rules, memory):
             place = memory["ring_used"][move] % rules["move_count_least"][move]
             memory["ring"][rules["move_ring"][move] + place] = at
             memory["ring_used"][move] += 1
-    if touch["owner"] > 0:
-        lead["owner"] = touch["owner"]
     if rules["value_signal"] & signals and touch["currency"]:
         lead["value_minor"], lead["value_currency"] = touch["amount"], touch["currency"]
-    if target == UNRESOLVED or (target >= 0 and target & UNKNOWN_STAGE == UNKNOWN_STAGE):
-        lead["anomalies"] += 1
 
 
 @compiled
@@ -333,7 +281,7 @@ def enter(lead, place, cause, rules, memory, entries):
     visit["after"], visit["move"] = lead["last"], move
     visit["direction"] = ENTER if before == NONE else ADVANCE if stage > before else FALL
     visit["skipped"] = skipped(before, stage, rules["open_stages"][track])
-    visit["reserved"] = 0
+    visit["era"] = 0
     memory["entry"][track] = memory["entry_count"]
     memory["entry_count"] += 1
     lead["stage"][track], lead["since"][track] = stage, at

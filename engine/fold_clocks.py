@@ -16,8 +16,6 @@ def run_clocks(place, touches, entries, rules, memory, runs):
     `place` is the index of its first touch among all, and the instant to stop at.
     """
     begin, as_of = place
-    for clock in range(rules["clock_count"]):
-        memory["run"][clock] = NONE
     entry = 0
     for index in range(len(touches)):
         if touches[index]["at"] > as_of:
@@ -112,12 +110,15 @@ def start_run(clock, at, memory, runs):
     return index
 
 
-def judge(runs: NDArray[np.void], tables: RuleTables) -> None:
-    """When each run is due, and by that what became of those that were ended, in place."""
-    rules = tables.rules[0]
-    for clock in range(int(rules["clock_count"])):
+def promise(runs: NDArray[np.void], tables: RuleTables) -> None:
+    """Say when each run is due by the rules that started it, in place."""
+    for clock in range(int(tables.rules[0]["clock_count"])):
         own = np.flatnonzero(runs["clock"] == clock)
         runs["due"][own] = _due_after(runs["started"][own], clock, tables)
+
+
+def judge(runs: NDArray[np.void]) -> None:
+    """Say what became of the runs that were ended, by when they were due, in place."""
     too_late = runs["ended"] > runs["due"]
     for in_time, late in ((MET, LATE), (CANCELLED, BREACHED)):
         runs["outcome"][too_late & (runs["outcome"] == in_time)] = late

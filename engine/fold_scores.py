@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.decay import FACTOR_BITS, MAX_HALVINGS, TICK_BITS, TICK_MASK
+from engine.history import BEGINNING
+
+NEVER_BELOW = BEGINNING  # no instant
 
 
 @compiled
@@ -34,12 +37,12 @@ def brought_forward(
 def first_below(
     points: int, span: tuple[int, int], tick_us: int, bound: int, factors: NDArray[np.int64]
 ) -> int:
-    """When a score is first below a bound; -1: never. `span`: points as of, not before."""
+    """When a score is first below a bound, or NEVER_BELOW. `span`: points as of, not before."""
     since, not_before = span
     if brought_forward(points, since, not_before, tick_us, factors) < bound:
         return not_before
     if tick_us == 0 or points <= 0 or bound <= 0:
-        return -1  # it stays, or it rises to zero, or falls to zero
+        return NEVER_BELOW  # it stays, or it rises to zero, or falls to zero
     origin = since // tick_us
     above = not_before // tick_us - origin  # at this tick it is not below yet
     below = (MAX_HALVINGS + 1) << TICK_BITS  # at this one it is: nothing is left

@@ -1,12 +1,14 @@
 """What folding gives: records of states, visits, clock runs and funnel hits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.book import Era
 from engine.history import Histories
-from engine.ruleset import RuleSet
+from engine.ruleset import Move, RuleSet, Timer
 
 MAX_SCORES, MAX_TRACKS, MAX_STEPS = 4, 4, 12
 
@@ -18,7 +20,7 @@ LEAD_STATE = np.dtype(
         ("first_at", "<i8"),
         ("last_at", "<i8"),
         ("seen", "<i8"),  # bit i: signal i was shown
-        ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of last_at; see decay.scores_at
+        ("scores", "<i8", (MAX_SCORES,)),  # micro-points as of Folded.scored_at
         ("stage", "<i4", (MAX_TRACKS,)),  # index, -1: none
         ("since", "<i8", (MAX_TRACKS,)),  # when that stage was entered
         ("owner", "<i4"),  # dictionary id, 0: none
@@ -42,7 +44,7 @@ VISIT = np.dtype(
         ("move", "<i4"),  # 0: caused by the touch; else the timed move, from 1
         ("direction", "<i4"),
         ("skipped", "<i4"),
-        ("reserved", "<i4"),
+        ("era", "<i4"),  # which of Folded.eras judged it; names are those of the last one
     ]
 )
 OPEN, MET, LATE, CANCELLED, BREACHED = 0, 1, 2, 3, 4
@@ -73,14 +75,38 @@ FUNNEL_HIT = np.dtype(
 
 @dataclass(frozen=True)
 class Folded:
-    """Histories folded under one rule set up to an instant."""
+    """Histories folded under a rule book up to an instant.
+
+    Indexes of signals, scores, tracks, stages and clocks are those of the last era's rules.
+    """
 
     histories: Histories
-    rules: RuleSet
+    eras: Sequence[Era]  # those that fold differently, one after another
     as_of: int  # microseconds, UTC
-    signals: NDArray[np.int64]  # per touch: bit i is signal i
+    signals: NDArray[np.int64]  # per touch: bit i is signal i of the last era
     states: NDArray[np.void]  # LEAD_STATE, one per lead
     entries: NDArray[np.void]  # VISIT, per lead in the order that they came about (item order)
     visits: NDArray[np.void]  # the same, per lead by track, then time
     clock_runs: NDArray[np.void]  # CLOCK_RUN, per lead by clock, then start
     hits: tuple[NDArray[np.void], ...]  # FUNNEL_HIT per funnel, by lead, then entered
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rule set in force at the instant."""
+        return self.eras[-1].rules
+
+    @property
+    def scored_at(self) -> NDArray[np.int64]:
+        """As of when each lead's scores stand: its last touchpoint, or a boundary after it."""
+        scored: NDArray[np.int64] = np.maximum(self.states["last_at"], self.eras[-1].since)
+        return scored
+
+    def timer(self, visit: np.void) -> Timer | None:
+        """The timed move that caused a visit, in the words of the rules then; None: a touch did."""
+        if not visit["move"]:
+            return None
+        track = self.rules.tracks[visit["track"]].name
+        then = self.eras[visit["era"]].rules
+        moves = next(one.moves for one in then.tracks if one.name == track)
+        move: Move = moves[int(visit["move"]) - 1]
+        return move.timer

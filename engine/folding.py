@@ -1,33 +1,31 @@
-"""Fold histories under a rule set: the one way from facts to states, visits and funnels."""
+"""Fold histories under a rule book: the one way from facts to states, visits and funnels."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fold import fold_all
+from engine.book import Book
+from engine.fold_eras import fold_all
 from engine.folded import Folded
 from engine.funnels import TouchItems, match, table
 from engine.history import Histories
-from engine.ruleset import RuleSet
-from engine.signals import lookups_of
-from engine.tables import tables_of
 
 
-def fold(histories: Histories, rules: RuleSet, as_of: int) -> Folded:
+def fold(histories: Histories, book: Book, as_of: int) -> Folded:
     """What these histories come to at an instant (microseconds, UTC)."""
-    lookups = lookups_of(histories, rules)
-    states, entries, runs, signals = fold_all(histories, lookups, tables_of(rules), as_of)
+    eras = book.folded_by(as_of)
+    work, rules = fold_all(histories, eras, as_of), eras[-1].rules
     at = np.ascontiguousarray(histories.touches["occurred_at"])
-    items = TouchItems(histories.starts, at, signals.view(np.uint64))
+    items = TouchItems(histories.starts, at, work.signals.view(np.uint64))
     return Folded(
         histories=histories,
-        rules=rules,
+        eras=eras,
         as_of=as_of,
-        signals=signals,
-        states=states,
-        entries=entries,
-        visits=_by(entries, "track"),
-        clock_runs=_by(runs, "clock"),
-        hits=tuple(match(table(rules, f), items, entries, as_of) for f in rules.funnels),
+        signals=work.signals,
+        states=work.states,
+        entries=work.entries,
+        visits=_by(work.entries, "track"),
+        clock_runs=_by(work.runs, "clock"),
+        hits=tuple(match(table(rules, f), items, work.entries, as_of) for f in rules.funnels),
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.touchpoint import Campaign, Scalar, Touchpoint
 
 NEVER = np.iinfo(np.int64).max  # "not yet", "open", "never due"
+BEGINNING = -(1 << 62)  # of time: before any instant, and far enough from the edge to count on
 
 TOUCH = np.dtype(
     [

@@ -17,11 +17,13 @@ from engine.touchpoint import KINDS, Identifier
 _BEGINNING = re.compile(r"[0-9a-f]{6,32}")  # of a lead's id, or all of it
 
 
-def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
+def find(
+    facts: Facts, named: str, key: IdentifierKey, region: str, known_at: int | None = None
+) -> int:
     """The number of a lead named by its id or the beginning of it, or by an identifier in clear.
 
     Identifiers are `email:an@example.vn`, `phone:+84…`, `user_id:…`, and with their
-    namespace `crm_id:hubspot:991`.
+    namespace `crm_id:hubspot:991`. Whose they are is as known at a position; None: as it is.
 
     Raises:
         NoSuchLead: Nobody is called so.
@@ -29,7 +31,7 @@ def find(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:
         Refused: It is no text, e-mail address or phone number.
     """
     kind, beginning = _beginning(named, key, region)
-    return _one(facts, kind, facts.leads_beginning(beginning))
+    return _one(facts, kind, facts.leads_beginning(beginning, known_at))
 
 
 def find_identifier(facts: Facts, named: str, key: IdentifierKey, region: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from engine.book import Book
 from engine.progress import Progress, quiet
 from engine.projections import database
 from engine.projections.database import Models
@@ -18,20 +19,37 @@ from engine.store.facts import Facts
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked for: under which rules and as of when. Instants in microseconds, UTC."""
+class View:
+    """From where a state is looked at."""
 
-    in_force: RuleSet
+    book: Book  # that judges
+    as_of: int  # microseconds, UTC
+    known_at: int | None  # a position; None: all that is recorded
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rule set in force then, which says what is asked."""
+        return self.book.at(self.as_of)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for: by which book, as of when, known when. Instants in microseconds, UTC."""
+
+    in_force: Book
     now: int
-    rules: RuleSet | None = None  # None: those in force
+    book: Book | None = None  # None: the one in force
     as_of: int | None = None  # None: now
+    known_at: int | None = None  # a position; None: all that is recorded
     needs: tuple[Projection, ...] = READ_MODELS
 
     @property
     def live(self) -> bool:
         """Whether the read models as they are kept answer it."""
-        other = self.rules is not None and self.rules.id != self.in_force.id
-        return self.as_of is None and not other
+        if self.as_of is not None or self.known_at is not None:
+            return False
+        asked = self.book or self.in_force
+        return asked.until(self.now).id == self.in_force.until(self.now).id
 
 
 def frames(facts: Facts, models: Models, question: Question, progress: Progress = quiet) -> Frames:
@@ -54,20 +72,20 @@ def _stored(models: Models, question: Question) -> Frames | None:
     """The live generation; None if another process has since put one of other rules there."""
     with models.reading() as connection:
         live = database.live_generation(connection)
-        if live is None or not live.serves(question.in_force.id):
+        if live is None or not live.serves(question.in_force.until(live.settled_to)):
             return None
         tables = database.read(connection, live, question.needs)
     return Frames(question.in_force, live.settled_to, tables)
 
 
 def _folded(facts: Facts, question: Question, progress: Progress) -> Frames:
-    rules = question.rules or question.in_force
+    book = question.book or question.in_force
     as_of = question.now if question.as_of is None else question.as_of
     with facts.snapshot():
         leads = facts.lead_numbers()
         parts = [
-            derive_leads(facts, chunk, rules, as_of, question.needs)
+            derive_leads(facts, chunk, book, as_of, question.needs, question.known_at)
             for chunk in chunks(leads, progress=progress)
-        ] or [derive_leads(facts, leads, rules, as_of, question.needs)]
+        ] or [derive_leads(facts, leads, book, as_of, question.needs)]
     names = [projection.name for projection in question.needs]
-    return Frames(rules, as_of, {name: pl.concat([p[name] for p in parts]) for name in names})
+    return Frames(book, as_of, {name: pl.concat([p[name] for p in parts]) for name in names})

@@ -34,7 +34,7 @@ def standing_of(folded: Folded) -> Standing:
     states, touches = folded.states, folded.histories.touches
     return Standing(
         seen=states["seen"],
-        scores=scores_at(states["scores"], states["last_at"], folded.rules, folded.as_of),
+        scores=scores_at(states["scores"], folded.scored_at, folded.rules, folded.as_of),
         stages=states["stage"],
         last_at=states["last_at"],
         first_channel=_texts(folded, touches["channel"][states["first"]]),

@@ -52,7 +52,7 @@ class _Documents:
 
     def states(self) -> Iterator[Document]:
         folded, rules = self.folded, self.rules
-        scores = scores_at(folded.states["scores"], folded.states["last_at"], rules, folded.as_of)
+        scores = scores_at(folded.states["scores"], folded.scored_at, rules, folded.as_of)
         flags = members(standing_of(folded), rules, folded.as_of)
         visits, runs = _bounds(folded, folded.visits), _bounds(folded, folded.clock_runs)
         for lead in self.order():
@@ -95,7 +95,7 @@ class _Documents:
 
     def _visit(self, visit: np.void) -> Document:
         track = self.rules.tracks[visit["track"]]
-        timer = track.moves[visit["move"] - 1].timer if visit["move"] else None
+        timer = self.folded.timer(visit)
         timed = {"timer": timer.kind, "move": int(visit["move"])} if timer else None
         return {
             "track": track.name,

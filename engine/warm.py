@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.book import Book
 from engine.canonical import canonicalise
 from engine.folding import fold
 from engine.history import Histories, Packed, pack, unpack
@@ -56,7 +57,7 @@ def main() -> None:
     owners(Named(np.arange(2), one, np.array([ANONYMOUS], np.int8), one > 0, one), one)
     few = histories(20)
     for path in shipped().values():
-        fold(few, load(path), NOW)
+        fold(few, Book.always(load(path)), NOW)
 
 
 if __name__ == "__main__":

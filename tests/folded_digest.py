@@ -6,6 +6,7 @@ $ python -m tests.folded_digest 40
 import sys
 from hashlib import sha256
 
+from engine.book import Book
 from engine.folding import fold
 from engine.rulefile import parse
 from tests import storeless
@@ -18,7 +19,7 @@ def digest(cases: int) -> str:
     for _, case in seeded_cases(cases):
         found = storeless.histories(storeless.take(case.history).accepted)
         for at in case.instants:
-            folded = fold(found, parse(case.rules), at)
+            folded = fold(found, Book.always(parse(case.rules)), at)
             records = (folded.states, folded.entries, folded.visits, folded.clock_runs)
             for array in (folded.signals, *records, *folded.hits):
                 bytes_of.update(array.tobytes())

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.book import Book
 from engine.folded import Folded
 from engine.folding import fold
 from engine.history import Histories, Packed, pack, unpack
@@ -33,14 +34,14 @@ def histories(leads: Mapping[str, Sequence[Touchpoint]]) -> Histories:
 
 def folded(rules: str, leads: Mapping[str, Sequence[Touchpoint]], as_of: int) -> Folded:
     """Leads folded under a rule set in TOML."""
-    return fold(histories(leads), parse(rules), as_of)
+    return fold(histories(leads), Book.always(parse(rules)), as_of)
 
 
 def frames(rules: str, leads: Mapping[str, Sequence[Touchpoint]], as_of: int) -> Frames:
     """The read models of leads, numbered from 1."""
     result = folded(rules, leads, as_of)
     numbers = np.arange(1, len(leads) + 1)
-    return Frames(result.rules, as_of, derived(result, numbers, READ_MODELS))
+    return Frames(Book.always(result.rules), as_of, derived(result, numbers, READ_MODELS))
 
 
 RULES = """

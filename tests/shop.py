@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from engine import reading
+from engine.book import Book
 from engine.projections import database, runner
 from engine.projections.database import Models
 from engine.projections.projection import PROJECTIONS
@@ -52,16 +53,16 @@ class Shop:
         store(self.facts, *touchpoints)
 
     def keep_up(self, now, rules=SMALL):
-        return bring_up_to_date(self.facts, self.models, rules, now)
+        return bring_up_to_date(self.facts, self.models, Book.always(rules), now)
 
     def rebuild(self, now, chunk=runner.CHUNK, rules=SMALL):
-        return rebuild(self.facts, self.models, rules, now, chunk=chunk)
+        return rebuild(self.facts, self.models, Book.always(rules), now, chunk=chunk)
 
     def stored(self):
         return stored(self.models)
 
     def frames(self, **asked):
-        return reading.frames(self.facts, self.models, Question(SMALL, **asked))
+        return reading.frames(self.facts, self.models, Question(Book.always(SMALL), **asked))
 
     def close(self):
         self.models.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.book import Book
 from engine.canonical import canonicalise
 from engine.errors import Refused
 from engine.folding import fold
@@ -74,7 +75,7 @@ def exports(rules: str, accepted: Sequence[Touchpoint], instants: Iterable[int])
     found, rule_set = histories(accepted), parse(rules)
     reads = []
     for at in instants:
-        folded = fold(found, rule_set, at)
+        folded = fold(found, Book.always(rule_set), at)
         states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
         funnels = {f.name: list(funnel_documents(folded, f.name)) for f in rule_set.funnels}
         reads.append({"states": states, "funnels": funnels})

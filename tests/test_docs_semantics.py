@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.book import Book
 from engine.cli.main import cli
 from engine.decay import FACTORS, scores_at
 from engine.edge import Edge, Row
@@ -248,9 +249,10 @@ def test_the_figures_of_the_funnel_are_those_of_the_page():
     (leads,) = [table for table in EXAMPLES if table.section == figures.section]
     rules, found = parse(leads.rules), histories(take(deliveries_of(leads)).accepted)
     at = instant(figures.rows[0][0])
-    folded = fold(found, rules, at)
+    book = Book.always(rules)
+    folded = fold(found, book, at)
     rows = derived(folded, np.arange(len(found.leads)), READ_MODELS)
-    report = funnels.report(Frames(rules, at, rows), rules.funnels[0].name)
+    report = funnels.report(Frames(book, at, rows), rules.funnels[0].name)
     assert report["excluded"] == 1
     assert [row[1:] for row in figures.rows] == [
         [

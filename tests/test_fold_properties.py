@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from engine import lifecycle
+from engine.book import Book
 from engine.edge import Edge, Row
 from engine.folding import fold
 from engine.privacy import WorkspaceKey
@@ -101,6 +102,6 @@ def test_order_batches_and_repetition_of_deliveries_never_matter(seed, facts_url
 
 
 def exported(facts, rules, at):
-    folded = fold(facts.histories(), parse(rules), at)
+    folded = fold(facts.histories(), Book.always(parse(rules)), at)
     states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
     return states, {f.name: list(funnel_documents(folded, f.name)) for f in folded.rules.funnels}

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine import metrics
+from engine.book import Book
 from engine.errors import ReadModelsDamaged, RunnerOvertaken, StoreAway
 from engine.instants import MINUTE_US
 from engine.projections import database as models_database
@@ -114,7 +115,7 @@ def test_batch_by_batch_every_row_is_what_was_known_at_the_checkpoint(ours):
             tables = models_database.read(connection, live, PROJECTIONS)
         known = ours.facts.lead_numbers()
         stand = live.settled_to, PROJECTIONS, live.checkpoint
-        then = derive_leads(ours.facts, known, SMALL, *stand)
+        then = derive_leads(ours.facts, known, Book.always(SMALL), *stand)
         for name, rows in tables.items():
             assert rows.equals(then[name].sort(then[name].columns[:3])), name
     assert moves == [3, 3, 2]
@@ -283,7 +284,7 @@ def test_a_session_that_is_lost_is_a_turn_that_is_lost(database, postgres):
 def overwrite(shop, live):
     """Write no rows at all, as of later, from where a runner thinks that they stand."""
     leads = shop.facts.lead_numbers()
-    nothing = derive_leads(shop.facts, leads[:0], SMALL, 0)
+    nothing = derive_leads(shop.facts, leads[:0], Book.always(SMALL), 0)
     with shop.models.writing() as connection:
         models_database.replace(connection, live, leads, nothing)
         models_database.move_to(connection, live, Stand(3 * DAY, 1, ""))

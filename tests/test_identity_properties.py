@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 from engine import lifecycle
+from engine.book import Book
 from engine.codec import decode
 from engine.edge import Edge, Row
 from engine.folding import fold
@@ -31,7 +32,7 @@ SELECT state FROM stored_events WHERE stored_events.rowid <= ? ORDER BY stored_e
 
 
 def exported(facts, rules, at, known_at=None):
-    folded = fold(facts.histories(known_at=known_at), parse(rules), at)
+    folded = fold(facts.histories(known_at=known_at), Book.always(parse(rules)), at)
     states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
     return states, {f.name: list(funnel_documents(folded, f.name)) for f in folded.rules.funnels}
 
@@ -77,10 +78,10 @@ def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
         models = Models.open(models_of(facts_url))
         for number, _ in enumerate(told(random, facts, history)):
             if number % 3 == 0 or chance(random, 30):
-                runner.bring_up_to_date(facts, models, rules, storeless.RECEIVED_AT)
-        runner.bring_up_to_date(facts, models, rules, storeless.RECEIVED_AT)
+                runner.bring_up_to_date(facts, models, Book.always(rules), storeless.RECEIVED_AT)
+        runner.bring_up_to_date(facts, models, Book.always(rules), storeless.RECEIVED_AT)
         kept = rows(models)
-        runner.rebuild(facts, models, rules, storeless.RECEIVED_AT)
+        runner.rebuild(facts, models, Book.always(rules), storeless.RECEIVED_AT)
         anew = rows(models)
         models.close()
     for name, table in anew.items():
@@ -105,13 +106,13 @@ def test_consumers_that_race_and_a_runner_beside_them_leave_what_one_would(seed,
         facts.too_common = FEW
         consumers = [pool.submit(consume, share) for share in shares]
         while not all(consumer.done() for consumer in consumers):
-            runner.bring_up_to_date(facts, models, parsed, storeless.RECEIVED_AT)
+            runner.bring_up_to_date(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
         for consumer in consumers:
             consumer.result()
         reads = [exported(facts, rules, at) for at in instants]
-        runner.bring_up_to_date(facts, models, parsed, storeless.RECEIVED_AT)
+        runner.bring_up_to_date(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
         caught_up = rows(models)
-        runner.rebuild(facts, models, parsed, storeless.RECEIVED_AT)
+        runner.rebuild(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
         anew = rows(models)
     models.close()
     assert reads == [(read.states, read.funnels) for read in expected.reads]

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from engine.admission import admit
+from engine.book import Book
 from engine.codec import decode
 from engine.edge import Edge, Row
 from engine.errors import (
@@ -314,7 +315,7 @@ class Story:
         return run(self.rules, self.history, [LATER], identity=FEW).reads[0].states
 
     def states(self):
-        folded = fold(self.facts.histories(), parse(self.rules), instant_us(LATER))
+        folded = fold(self.facts.histories(), Book.always(parse(self.rules)), instant_us(LATER))
         return [{k: v for k, v in one.items() if k != "lead"} for one in state_documents(folded)]
 
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from engine import reading
+from engine.book import Book
 from engine.edge import Edge, Row
 from engine.errors import ReadModelsDamaged
 from engine.lifecycle import record
@@ -73,8 +74,13 @@ def test_both_kinds_hold_the_same_rows_kept_up_or_rebuilt(both, rules, seed):
 def test_what_is_asked_is_answered_alike(both):
     for shop in both:
         shop.record(*(about(number, number * DAY, type="price_asked") for number in range(9)))
-    for asked in ({}, {"as_of": 4 * DAY}, {"rules": OTHER}, {"as_of": 30 * DAY, "rules": OTHER}):
-        question = Question(SMALL, now=12 * DAY, **asked)
+    for asked in (
+        {},
+        {"as_of": 4 * DAY},
+        {"book": Book.always(OTHER)},
+        {"as_of": 30 * DAY, "book": Book.always(OTHER)},
+    ):
+        question = Question(Book.always(SMALL), now=12 * DAY, **asked)
         ours, theirs = (reading.frames(one.facts, one.models, question) for one in both)
         for model in READ_MODELS:
             assert ours[model].equals(theirs[model]), (asked, model.name)

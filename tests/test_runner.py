@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book import Book
 from engine.errors import ReadModelsDamaged
 from engine.identity import recorded_before
 from engine.projections import database, runner
@@ -160,7 +161,7 @@ def test_two_runners_at_once_take_turns(shop, derived):
     beside = Models.open(shop.models_at)
     with ThreadPoolExecutor(2) as pool:
         runs = [
-            pool.submit(bring_up_to_date, shop.facts, models, SMALL, DAY)
+            pool.submit(bring_up_to_date, shop.facts, models, Book.always(SMALL), DAY)
             for models in (shop.models, beside)
         ]
     assert [run.result().number for run in runs] == [1, 1]
@@ -172,7 +173,12 @@ def test_progress_tells_how_many_leads_are_done(shop):
     shop.record(*(about(number, 0) for number in range(5)))
     told = []
     rebuild(
-        shop.facts, shop.models, SMALL, DAY, lambda done, total: told.append((done, total)), chunk=2
+        shop.facts,
+        shop.models,
+        Book.always(SMALL),
+        DAY,
+        lambda done, total: told.append((done, total)),
+        chunk=2,
     )
     assert told == [(0, 5), (2, 5), (4, 5), (5, 5)]
 
@@ -203,7 +209,7 @@ def test_another_instant_or_other_rules_are_folded_on_demand_and_nothing_is_writ
     cold = shop.frames(now=DAY, as_of=31 * DAY)
     assert cold[STAGE_VISITS]["stage"].to_list() == ["visitor", "cold"]
     assert (cold.as_of, cold.rules.id) == (31 * DAY, SMALL.id)
-    other = shop.frames(now=6 * DAY, rules=OTHER)
+    other = shop.frames(now=6 * DAY, book=Book.always(OTHER))
     assert other[STAGE_VISITS]["stage"].to_list() == ["visitor", "cold"]
     assert shop.stored() == before
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from engine.book import Book
 from engine.projections import database
 from engine.projections.database import Models
 from engine.projections.runner import rebuild
@@ -96,7 +97,7 @@ def test_readers_see_one_whole_generation_while_another_is_filled(shop):
     def look(done, total):
         seen.append(stored(beside))
 
-    rebuild(shop.facts, shop.models, OTHER, 7 * DAY, look, chunk=2)
+    rebuild(shop.facts, shop.models, Book.always(OTHER), 7 * DAY, look, chunk=2)
     assert len(seen) == 4
     assert all(one == before for one in seen)
     assert stored(beside) != before

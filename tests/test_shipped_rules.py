@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from engine import rulefile
+from engine.book import Book
 from engine.canonical import canonicalise
 from engine.compose import compose_files
 from engine.errors import RulesClash, RulesInvalid
@@ -98,7 +99,7 @@ def fold_story(name: str, as_of: str = "", without: str = ""):
     """The state of a story's lead at its end or at an instant, and its funnels' lines."""
     one = story(name)
     told = [touch for touch in one["touchpoints"] if touch["type"] != without]
-    folded = fold(history(told, one["who"]), rules(name), local(as_of or one["as_of"]))
+    folded = fold(history(told, one["who"]), Book.always(rules(name)), local(as_of or one["as_of"]))
     (state,) = state_documents(folded)
     lines = {one.name: list(funnel_documents(folded, one.name)) for one in rules(name).funnels}
     return state, lines
@@ -214,7 +215,9 @@ def test_four_tracks_of_four_sets_mean_what_they_meant_alone():
     composed = rulefile.parse(compose_files([SHIPPED[name] for name in names], "four"))
     for name in names:
         one = story(name)
-        folded = fold(history(one["touchpoints"], one["who"]), composed, local(one["as_of"]))
+        folded = fold(
+            history(one["touchpoints"], one["who"]), Book.always(composed), local(one["as_of"])
+        )
         (state,) = state_documents(folded)
         mine = [visit["stage"] for visit in state["visits"] if visit["track"] == name]
         assert mine == [visit[1] for visit in one["visits"]]
@@ -328,7 +331,7 @@ def test_a_no_is_lost_until_they_ask_again(name):
 
 def kinds_at(name: str, seen: Histories, at: str) -> str:
     """The kind of the stage that a lead is in on the first track."""
-    (state,) = state_documents(fold(seen, rules(name), local(at)))
+    (state,) = state_documents(fold(seen, Book.always(rules(name)), local(at)))
     track = rules(name).tracks[0]
     (kind,) = [one.kind for one in track.stages if one.name == state["stages"][track.name]]
     return kind

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from engine.cli.group import Group
 from engine.cli.options import as_json, database, reading
 from engine.cli.progress import progress
 from engine.cli.session import Session, session
+
+if TYPE_CHECKING:
+    from engine.folded import Folded
+    from engine.reading import View
 
 SET_ASIDE = 3  # exit code: refused in part, the rest is done
 BYTES_WORTH_SHOWING = 4 << 20
@@ -131,8 +135,8 @@ def _derive_anew(opened: Session) -> tuple[int, int]:
         except ReadModelsDamaged:
             Models.discard(opened.models_at)
             models = opened.models
-        rules, now = opened.rules_in_force, facts.clock()
-        generation = runner.rebuild(facts, models, rules, now, report)
+        now = facts.clock()
+        generation = runner.rebuild(facts, models, opened.book_in_force, now, report)
         with models.reading() as connection:
             return generation.number, lead_count(connection, generation)
 
@@ -158,7 +162,7 @@ def export_states(**where: Any) -> None:
     from engine.states import state_documents
 
     with session(where["db"]) as opened:
-        output.emit_lines(state_documents(_folded(opened, where)))
+        output.emit_lines(state_documents(_folded(opened, opened.view(where))))
 
 
 @export_command.command("funnel", short_help="Print each lead's way through a funnel.")
@@ -177,15 +181,14 @@ def export_funnel(name: str, **where: Any) -> None:
     from engine.states import funnel_documents
 
     with session(where["db"]) as opened:
-        names = [funnel.name for funnel in opened.rules(where["rules"]).funnels]
+        view = opened.view(where)
+        names = [funnel.name for funnel in view.rules.funnels]
         if name not in names:
             raise UnknownName("funnel", name, names)
-        output.emit_lines(funnel_documents(_folded(opened, where), name))
+        output.emit_lines(funnel_documents(_folded(opened, view), name))
 
 
-def _folded(opened: Any, where: dict[str, Any]) -> Any:
+def _folded(opened: Session, view: "View") -> "Folded":
     from engine.folding import fold
 
-    rules = opened.rules(where["rules"])
-    as_of = opened.instant(where["as_of"], rules)
-    return fold(opened.facts.histories(), rules, as_of)
+    return fold(opened.facts.histories(known_at=view.known_at), view.book, view.as_of)

@@ -9,7 +9,7 @@ from engine.cli import output
 from engine.cli.group import Group
 from engine.cli.kinship import show_identity
 from engine.cli.merging import merge_leads, unmerge_leads
-from engine.cli.options import as_json, database, reading
+from engine.cli.options import as_json, database, position, reading
 from engine.cli.session import Session, session
 from engine.cli.suggestions import list_suggestions
 
@@ -55,12 +55,13 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     from engine.instants import format_instant
 
     with session(where["db"]) as opened:
-        number, rules, as_of = _asked(opened, lead, where)
+        number, view = _asked(opened, lead, where)
         from engine import audit
 
-        document = audit.state(opened.facts, number, rules, as_of)
+        as_of = format_instant(view.as_of)
+        document = audit.state(opened.facts, number, view)
         if document is None:
-            raise NotYet(format_instant(as_of))
+            raise NotYet(as_of)
         if reveal:
             who = getpass.getuser()
             document["personal"] = audit.reveal(
@@ -69,7 +70,7 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     if as_json:
         output.emit(document)
     else:
-        _draw(document, format_instant(as_of), rules.zone)
+        _draw(document, as_of, view.rules.zone)
 
 
 @lead_command.command("history", short_help="Show what happened, and the stages it led to.")
@@ -85,17 +86,18 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
         $ leadledger lead history email:an@example.vn
     """
     with session(where["db"]) as opened:
-        number, rules, as_of = _asked(opened, lead, where)
+        number, view = _asked(opened, lead, where)
         from engine import audit
         from engine.instants import format_instant
 
-        lines = audit.history(opened.facts, number, rules, as_of)
+        lines = audit.history(opened.facts, number, view)
     if as_json:
         output.emit(lines)
         return
-    title = f"History as of {output.moment(format_instant(as_of), rules.zone)}"
+    zone = view.rules.zone
+    title = f"History as of {output.moment(format_instant(view.as_of), zone)}"
     columns = ("happened", "recorded", "at", "what", "channel", "touchpoint")
-    output.table(title, columns, (_row(line, rules.zone) for line in lines), left=len(columns))
+    output.table(title, columns, (_row(line, zone) for line in lines), left=len(columns))
 
 
 @lead_command.command("accesses", short_help="Show who looked at personal data, and why.")
@@ -126,23 +128,22 @@ def accesses_to_lead(lead: str | None, db: str | None, as_json: bool) -> None:
     output.table(title, ("when", "who", "lead", "reason"), rows, left=4)
 
 
-def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any, int]:
-    """The lead's number, the rules and the instant; decides how its few touchpoints are folded."""
+def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any]:
+    """The lead's number, and from where to look; decides how its few touchpoints are folded."""
     from engine.compiled import leave_plain
 
-    number = _found(opened, lead)
+    number = _found(opened, lead, position(opened, where["known_at"]))
     if opened.facts.touchpoint_count(number) <= FEW:
         leave_plain()
-    rules = opened.rules(where["rules"])
-    return number, rules, opened.instant(where["as_of"], rules)
+    return number, opened.view(where)
 
 
-def _found(opened: Session, lead: str) -> int:
+def _found(opened: Session, lead: str, known_at: int | None = None) -> int:
     from engine.lead_names import find
     from engine.privacy import IdentifierKey
 
     key = IdentifierKey(opened.settings.identifier_key)
-    return find(opened.facts, lead, key, opened.settings.phone_region)
+    return find(opened.facts, lead, key, opened.settings.phone_region, known_at)
 
 
 def _row(line: Document, zone: str) -> tuple[str, ...]:

@@ -54,12 +54,13 @@ class KnownAt(click.ParamType["Position | int | date"]):
         """A position, microseconds, UTC, or a day."""
         if isinstance(value, int | date):
             return value  # converted already
-        if value.isascii() and value.isdigit() and len(value) <= POSITION_DIGITS:
-            return Position(value)
+        digits = value.removeprefix("#")
+        if digits.isascii() and digits.isdigit() and len(digits) <= POSITION_DIGITS:
+            return Position(digits)
         try:
             return Instant().convert(value, param, ctx)
         except click.BadParameter as error:
-            self.fail(f"{error.message}, or a position like 4711", param, ctx)
+            self.fail(f"{error.message}, or a position like #4711", param, ctx)
 
 
 def database(command: Command) -> Command:
@@ -107,7 +108,7 @@ def reading(command: Command) -> Command:
         help="The state at this instant, past or future, such as 2026-03-01T08:00:00+07:00; "
         "a date means where that day begins in the rules' time zone.  [default: now]",
     )
-    return database(rules(as_of(command)))
+    return database(rules(as_of(known_at(command))))
 
 
 def known_at(command: Command) -> Command:
@@ -115,8 +116,8 @@ def known_at(command: Command) -> Command:
     return click.option(
         "--known-at",
         type=KnownAt(),
-        help="Only what was recorded up to this position (a whole number of at most "
-        f"{POSITION_DIGITS} digits), or up to this instant, such as 2026-03-01T08:00:00+07:00; "
+        help="Only what was recorded up to this position, such as '#4711', or up to this instant, "
+        "such as 2026-03-01T08:00:00+07:00; "
         "a date means where that day begins in the rules' time zone.  [default: all]",
     )(command)
 

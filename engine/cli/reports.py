@@ -30,7 +30,7 @@ def pipeline_command(by: tuple[str, ...], top: int, lang: str, as_json: bool, **
 
     by_what = By(by, top)
     with session(where["db"]) as opened:
-        frames = opened.frames(where["rules"], where["as_of"], pipeline.NEEDS)
+        frames = opened.frames(where, pipeline.NEEDS)
         document = pipeline.report(frames, by_what)
     if as_json:
         output.emit(document)
@@ -122,7 +122,7 @@ def funnel_command(
     """
     with session(where["db"]) as opened:
         if name is None:
-            _list_funnels(opened.rules(where["rules"]), lang, as_json)
+            _list_funnels(opened.view(where).rules, lang, as_json)
             return
         frames, document = _funnel(opened, name, step, where)
     zone = frames.rules.zone
@@ -141,7 +141,7 @@ def _funnel(opened: Any, name: str, step: int | None, where: Document) -> tuple[
     from engine.reports.breakdown import By
 
     by_what = By(where["by"], where["top"])
-    frames = opened.frames(where["rules"], where["as_of"], funnel.NEEDS)
+    frames = opened.frames(where, funnel.NEEDS)
     if step is None:
         return frames, funnel.report(frames, name, by_what)
     if where["bucket"] and len(where["bucket"]) != len(where["by"]):
@@ -235,7 +235,7 @@ def leads_command(limit: int, as_json: bool, **where: Any) -> None:
     names = ("stage", "owner", "segment", "search")
     filters = leads.Filters(**{name: where[name] for name in names})
     with session(where["db"]) as opened:
-        frames = opened.frames(where["rules"], where["as_of"], leads.NEEDS)
+        frames = opened.frames(where, leads.NEEDS)
         document = leads.report(frames, filters, limit)
     if as_json:
         output.emit(document)

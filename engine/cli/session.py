@@ -1,22 +1,26 @@
 """What a command works with: settings, the stores and the rules, opened when first asked for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.settings import Settings, database_path, database_url
 
 if TYPE_CHECKING:
+    from engine.book import Book
     from engine.edge import Edge
     from engine.privacy import WorkspaceKey
     from engine.projections.database import Models
     from engine.projections.projection import Frames, Projection
+    from engine.reading import View
     from engine.ruleset import RuleSet
     from engine.store.facts import Facts
+
+LIVE: Mapping[str, Any] = {"rules": None, "as_of": None, "known_at": None}  # what nobody asks
 
 
 class Session:
@@ -70,23 +74,43 @@ class Session:
         key = IdentifierKey(self.settings.identifier_key)
         return Edge(key, self.facts.keyring(self.workspace_key), self.settings.phone_region)
 
-    def rules(self, named: str | None) -> "RuleSet":
-        """The rule set that a file, a shipped name or a published id means; else those in force."""
+    def rules(self, named: str) -> "RuleSet":
+        """The rule set that a file, a shipped name or a published id means."""
         from engine.rulefile import file_of, is_id, load, parse
 
-        if named is None:
-            return self.rules_in_force
         if is_id(named):
             return parse(self.facts.written_rules(named).toml, named)
         return load(file_of(named))
 
-    @cached_property
-    def rules_in_force(self) -> "RuleSet":
-        """What the rule book says now; the shipped default where nothing was published."""
-        from engine.store.in_force import rules_in_force
+    def book(self, named: str | None, known_at: int | None = None) -> "Book":
+        """The rules named, for all time; else the rule book as known at a position."""
+        from engine.book import Book
+        from engine.store.in_force import book_at
 
+        if named is not None:
+            return Book.always(self.rules(named))
         with self.facts.snapshot() as connection:
-            return rules_in_force(connection, self.facts.clock())
+            return book_at(connection, known_at)
+
+    @cached_property
+    def book_in_force(self) -> "Book":
+        """What the rule book says; the shipped default where nothing was published."""
+        return self.book(None)
+
+    @property
+    def rules_in_force(self) -> "RuleSet":
+        """The rule set in force now."""
+        return self.book_in_force.at(self.facts.clock())
+
+    def view(self, where: Mapping[str, Any]) -> "View":
+        """What `--as-of`, `--known-at` and `--rules` ask for."""
+        from engine.cli.options import position
+        from engine.reading import View
+
+        known_at = position(self, where["known_at"])
+        book = self.book(where["rules"], known_at)
+        now = self.facts.clock()
+        return View(book, self.instant(where["as_of"], book.at(now)), known_at)
 
     def instant(self, asked: int | date | None, rules: "RuleSet") -> int:
         """Microseconds, UTC: now where nothing is asked; of a day, its first in the rules' zone.
@@ -105,19 +129,18 @@ class Session:
         note(f"as of {format_instant(at)}, where {asked} begins in {rules.zone}")
         return at
 
-    def frames(
-        self, rules: str | None, as_of: int | date | None, needs: "tuple[Projection, ...]"
-    ) -> "Frames":
+    def frames(self, where: Mapping[str, Any], needs: "tuple[Projection, ...]") -> "Frames":
         """The read models that a command asks for."""
         from engine import reading
         from engine.cli.progress import progress
 
-        asked = None if rules is None else self.rules(rules)
+        view = self.view(where)
         question = reading.Question(
-            in_force=self.rules_in_force,
+            in_force=self.book_in_force,
             now=self.facts.clock(),
-            rules=asked,
-            as_of=None if as_of is None else self.instant(as_of, asked or self.rules_in_force),
+            book=view.book,
+            as_of=None if where["as_of"] is None else view.as_of,
+            known_at=view.known_at,
             needs=needs,
         )
         with progress("Deriving leads") as report:

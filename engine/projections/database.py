@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, insert, sel
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDLElement
 from sqlalchemy.sql import ClauseElement, quoted_name
 
+from engine.book import Book
 from engine.errors import (
     NotAStore,
     ReadModelsDamaged,
@@ -36,7 +37,7 @@ from engine.store.dialects import dialect_of
 from engine.store.sqlite import Database as SqliteDatabase
 from engine.store.sqlite import Format
 
-DERIVED_BY = 2  # raised whenever fold or projections come to give other rows: old ones are refilled
+DERIVED_BY = 3  # raised whenever fold or projections come to give other rows: old ones are refilled
 LIVE, BUILDING, OLD = "live", "building", "old"
 SWEEP_TIMEOUT_S = 2  # for so long at most new readers wait for old ones
 READ_ROWS = 10_000  # held as Python objects at once
@@ -47,7 +48,7 @@ generations = Table(
     MetaData(),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("state", TEXT, nullable=False, comment="live, building or old"),
-    Column("rules_id", TEXT, nullable=False),
+    Column("rules_id", TEXT, nullable=False, comment="of the rule book up to settled_to"),
     Column("derived_by", Integer, nullable=False, comment="which version of the program's rows"),
     Column("settled_to", BigInteger, nullable=False, comment="microseconds, UTC"),
     Column("checkpoint", BigInteger, nullable=False, comment="position"),
@@ -83,9 +84,9 @@ class Generation:
     checkpoint: int  # position
     anchor: str
 
-    def serves(self, rules_id: str) -> bool:
-        """Whether its rows are what this program derives under these rules."""
-        return (self.rules_id, self.derived_by) == (rules_id, DERIVED_BY)
+    def serves(self, book: Book) -> bool:
+        """Whether its rows are what this program derives by a book that ends where they stand."""
+        return (self.rules_id, self.derived_by) == (book.id, DERIVED_BY)
 
 
 class Models:

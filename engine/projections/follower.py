@@ -21,7 +21,7 @@ from engine.projections.database import Generation, Models
 from engine.projections.runner import bring_up_to_date, derive_leads
 from engine.store.facts import Facts
 from engine.store.gaps import Gap, Reach
-from engine.store.in_force import RulesInForce
+from engine.store.in_force import book_at
 
 BATCH = 20_000  # positions that become visible at once
 SHORTEST_S, LONGEST_S = 0.01, 0.25  # between two looks
@@ -87,7 +87,6 @@ class Follower:
         self._stopping = stopping
         self._batch = batch  # positions
         self.patience = Patience(stopping)
-        self._rules = RulesInForce()
         self._stood: Stood | None = None  # None: it is not known
         self._held_by: Sequence[Gap] = ()
 
@@ -131,21 +130,21 @@ class Follower:
         """Derive nothing, so that whoever comes first waits for no compiled code to be loaded."""
         now = self._facts.clock()
         with self._facts.snapshot() as connection:
-            rules = self._rules.at(connection, now)
-        derive_leads(self._facts, np.array([], np.int64), rules, now)
+            book = book_at(connection)
+        derive_leads(self._facts, np.array([], np.int64), book, now)
 
     def _brought_forward(self, now: int) -> Stood:
         with self._facts.snapshot() as connection:
-            rules, head = self._rules.at(connection, now), self._facts.head()
+            book, head = book_at(connection), self._facts.head()
         live = bring_up_to_date(
-            self._facts, self._models, rules, now, self._stop_between, self._batch
+            self._facts, self._models, book, now, self._stop_between, self._batch
         )
         with self._models.reading() as connection:
             live = database.live_generation(connection) or live
             due = database.next_due(connection, live)
         if live.checkpoint >= head:
             metrics.read_models_complete(now / SECOND_US)
-        changes = [at for at in (due, self._rules.until) if at is not None]
+        changes = [at for at in (due, book.next_after(now)) if at is not None]
         return Stood(live, min(changes, default=None))
 
     def _stop_between(self, done: int, total: int) -> None:

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sqlalchemy import Table
 
+from engine.book import Book
 from engine.folded import Folded
 from engine.projections import clock_runs, due, funnel, leads, stage_visits
 from engine.ruleset import RuleSet
@@ -40,9 +41,14 @@ Tables = Mapping[str, pl.DataFrame]  # by name of the projection
 class Frames:
     """Read models as frames, all of one instant: what reports are made from."""
 
-    rules: RuleSet
+    book: Book
     as_of: int  # microseconds, UTC
     tables: Tables
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rule set in force then, which says what is asked."""
+        return self.book.at(self.as_of)
 
     def __getitem__(self, projection: Projection) -> pl.DataFrame:
         """The rows of one read model."""

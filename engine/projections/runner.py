@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import metrics
+from engine.book import Book
 from engine.crash import reached
 from engine.errors import StoreLocked
 from engine.folding import fold
@@ -21,7 +22,6 @@ from engine.progress import Progress, quiet
 from engine.projections import database
 from engine.projections.database import Generation, Models, Stand
 from engine.projections.projection import PROJECTIONS, Projection, Tables, derived
-from engine.ruleset import RuleSet
 from engine.store.facts import Facts
 
 CHUNK = 10_000  # leads folded at once: what memory is bounded by
@@ -30,18 +30,19 @@ CHUNK = 10_000  # leads folded at once: what memory is bounded by
 def bring_up_to_date(
     facts: Facts,
     models: Models,
-    rules: RuleSet,
+    book: Book,
     now: int,
     progress: Progress = quiet,
     most: int | None = None,
 ) -> Generation:
     """Derive what is due: leads touched since the checkpoint, and leads whose time has come.
 
-    All leads are derived where no generation is live, or the live one is of other
-    rules or other facts. What is derived becomes visible at once. `now` is in
-    microseconds, UTC; a clock that was put back does not take the read models along,
-    whether they are caught up or filled anew. Caught up, the checkpoint moves by `most`
-    positions at most. Not to be called within a snapshot of the facts.
+    All leads are derived where no generation is live, or the live one is of another book or
+    other facts; a book is another as soon as its next rule set comes into force. What is
+    derived becomes visible at once. `now` is in microseconds, UTC; a clock that was put back
+    does not take the read models along, whether they are caught up or filled anew. Caught up,
+    the checkpoint moves by `most` positions at most. Not to be called within a snapshot of the
+    facts.
 
     Raises:
         ReadModelsDamaged, RunnerOvertaken, StoreReadOnly, StoreFull, StoreAway: See there.
@@ -49,18 +50,18 @@ def bring_up_to_date(
     with models.sole_runner():
         live = _live(facts, models)
         if live is None:
-            return _fill(facts, models, rules, now, progress)
+            return _fill(facts, models, book, now, progress)
         now = max(now, live.settled_to)
-        if not live.serves(rules.id):
-            return _fill(facts, models, rules, now, progress)
+        if not live.serves(book.until(now)):
+            return _fill(facts, models, book, now, progress)
         stand = _stand(facts, now, facts.reach(live.checkpoint, most).upto)
-        return _catch_up(facts, models, live, rules, stand, progress)
+        return _catch_up(facts, models, live, book, stand, progress)
 
 
 def rebuild(
     facts: Facts,
     models: Models,
-    rules: RuleSet,
+    book: Book,
     now: int,
     progress: Progress = quiet,
     chunk: int = CHUNK,
@@ -74,20 +75,20 @@ def rebuild(
         live = _live(facts, models)
         if live is not None and live.settled_to <= facts.clock():
             now = max(now, live.settled_to)
-        return _fill(facts, models, rules, now, progress, chunk)
+        return _fill(facts, models, book, now, progress, chunk)
 
 
 def derive_leads(
     facts: Facts,
     leads: NDArray[np.int64],
-    rules: RuleSet,
+    book: Book,
     as_of: int,
     projections: tuple[Projection, ...] = PROJECTIONS,
     known_at: int | None = None,
 ) -> Tables:
     """The rows of some leads, by number: the one way from facts to rows, stored or not."""
     histories = facts.histories(leads, known_at)
-    return derived(fold(histories, rules, as_of), histories.numbers, projections)
+    return derived(fold(histories, book, as_of), histories.numbers, projections)
 
 
 def chunks(
@@ -113,7 +114,7 @@ def _catch_up(
     facts: Facts,
     models: Models,
     live: Generation,
-    rules: RuleSet,
+    book: Book,
     stand: Stand,
     progress: Progress,
 ) -> Generation:
@@ -121,7 +122,7 @@ def _catch_up(
         with models.reading() as connection:
             due = database.due_leads(connection, live, stand.settled_to)
         leads = np.union1d(facts.touched_leads(live.checkpoint, stand.checkpoint), due)
-        parts = _derived(facts, chunks(leads, CHUNK, progress), rules, stand)
+        parts = _derived(facts, chunks(leads, CHUNK, progress), book, stand)
         first = [*islice(parts, 1)]  # before others have to wait: code may have to be compiled
         reached("runner.derived")
         with models.writing() as connection:
@@ -138,7 +139,7 @@ def _catch_up(
 def _fill(
     facts: Facts,
     models: Models,
-    rules: RuleSet,
+    book: Book,
     now: int,
     progress: Progress,
     size: int = CHUNK,
@@ -147,10 +148,10 @@ def _fill(
     stand = _stand(facts, now, facts.reach(0).upto)
     with facts.snapshot():
         with models.writing() as connection:
-            generation = database.begin(connection, rules.id, stand)
+            generation = database.begin(connection, book.until(stand.settled_to).id, stand)
         reached("runner.begun")
         leads = chunks(facts.lead_numbers(), size, progress)
-        for chunk, tables in _derived(facts, leads, rules, stand):
+        for chunk, tables in _derived(facts, leads, book, stand):
             with models.writing() as connection:
                 database.fill(connection, generation, tables)
             metrics.derived(len(chunk))
@@ -164,12 +165,12 @@ def _fill(
 
 
 def _derived(
-    facts: Facts, leads: Iterable[NDArray[np.int64]], rules: RuleSet, stand: Stand
+    facts: Facts, leads: Iterable[NDArray[np.int64]], book: Book, stand: Stand
 ) -> Iterator[tuple[NDArray[np.int64], Tables]]:
     """The rows of some leads, chunk by chunk, as of an instant and known at a position."""
     upto = None if facts.head() == stand.checkpoint else stand.checkpoint
     for chunk in leads:
-        yield chunk, derive_leads(facts, chunk, rules, stand.settled_to, PROJECTIONS, upto)
+        yield chunk, derive_leads(facts, chunk, book, stand.settled_to, PROJECTIONS, upto)
 
 
 def _stand(facts: Facts, settled_to: int, checkpoint: int) -> Stand:

@@ -46,7 +46,7 @@ def report(
     return {
         "as_of": format_instant(frames.as_of),
         "count": len(matching),
-        "leads": _documents(listed, rules, frames.as_of),
+        "leads": _documents(listed, frames),
     }
 
 
@@ -83,19 +83,20 @@ def _in_segment(leads: pl.DataFrame, frames: Frames, wanted: str) -> NDArray[np.
     names = [segment.name for segment in frames.rules.segments]
     if wanted not in names:
         raise UnknownName("segment", wanted, names)
-    standing = _standing(leads, frames.rules, frames.as_of)
+    standing = _standing(leads, frames)
     return members(standing, frames.rules, frames.as_of)[:, names.index(wanted)]
 
 
-def _standing(leads: pl.DataFrame, rules: RuleSet, as_of: int) -> Standing:
+def _standing(leads: pl.DataFrame, frames: Frames) -> Standing:
     """What segments ask of leads, from their rows."""
-    last_at = leads["last_at"].to_numpy()
+    rules, last_at = frames.rules, leads["last_at"].to_numpy()
+    scored_at = np.maximum(last_at, frames.book.boundary(frames.as_of))
     scores = np.zeros((len(leads), len(rules.scores)), np.int64)
     for index in range(len(rules.scores)):
         scores[:, index] = leads[SCORES[index]].to_numpy()
     return Standing(
         seen=leads["seen"].to_numpy(),
-        scores=scores_at(scores, last_at, rules, as_of),
+        scores=scores_at(scores, scored_at, rules, frames.as_of),
         stages=_stages(leads, rules),
         last_at=last_at,
         first_channel=_texts(leads["first_channel"]),
@@ -120,9 +121,10 @@ def _texts(column: pl.Series) -> NDArray[np.object_]:
     return np.array(column.to_list(), np.object_)
 
 
-def _documents(leads: pl.DataFrame, rules: RuleSet, as_of: int) -> list[dict[str, Any]]:
-    standing = _standing(leads, rules, as_of)
-    segments = members(standing, rules, as_of)
+def _documents(leads: pl.DataFrame, frames: Frames) -> list[dict[str, Any]]:
+    rules = frames.rules
+    standing = _standing(leads, frames)
+    segments = members(standing, rules, frames.as_of)
     names = [segment.name for segment in rules.segments]
     return [
         {

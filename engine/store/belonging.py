@@ -301,18 +301,22 @@ def leads_naming(
 
 
 def leads_of(
-    connection: Connection, numbers: Numbers, strings: Strings, too_common: int
+    connection: Connection,
+    numbers: Numbers,
+    strings: Strings,
+    too_common: int,
+    known_at: int | None = None,
 ) -> Numbers:
-    """The leads that identifiers are of now: of a strong one its own, of a weak one all owners."""
-    head = last_position(connection)
-    people = People(connection, head, too_common)
+    """The leads that identifiers are of: of a strong one its own, of a weak one all owners."""
+    upto = last_position(connection) if known_at is None else known_at
+    people = People(connection, upto, too_common)
     classes = classes_of(numbers)
     strong = numbers[classes == STRONG].tolist()
     leads = people.leads(strong)
     whose = {leads[one] for one in strong}
     weak = numbers[_is_weak(classes)].tolist()
     if weak:
-        naming = leads_naming(connection, people, weak, head, strings)
+        naming = leads_naming(connection, people, weak, upto, strings)
         whose.update(*naming.values())
     return np.array(sorted(whose), np.int64)
 

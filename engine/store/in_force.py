@@ -1,5 +1,8 @@
-"""Which rules are in force: those that the book says, or the shipped default where it says none."""
+"""Which rules judge: what the rule book says, and the shipped default before its first word."""
 
+from functools import lru_cache
+
+from engine.book import Book
 from engine.rulefile import load, parse, shipped
 from engine.ruleset import RuleSet
 from engine.store.connection import Connection
@@ -9,50 +12,40 @@ from engine.store.rulebook import Publication, rule_book, written_rules
 DEFAULT_RULES = "default"
 
 
-def rules_in_force(connection: Connection, at: int) -> RuleSet:
-    """The rule set in force at an instant, in microseconds, UTC.
+def book_at(connection: Connection, known_at: int | None = None) -> Book:
+    """The rule book as known at a position; None: as it is.
 
     Raises:
         UnknownRuleSet, RulesInvalid: The book names one that is not kept, or was damaged.
     """
-    entry = _entry(connection, at)
-    if entry is None:
-        return load(shipped()[DEFAULT_RULES])
-    written = written_rules(connection, entry.rules_id)
-    return parse(written.toml, f"the rule set {written.name}")
+    upto = last_position(connection) if known_at is None else known_at
+    told = _not_overtaken(rule_book(connection, upto))
+    entries = [(one.effective_at, kept_rules(connection, one.rules_id)) for one in told]
+    return Book.of([(None, load(shipped()[DEFAULT_RULES])), *entries])
 
 
-def id_in_force(connection: Connection, at: int) -> str:
-    """The id of the rule set in force at an instant, even of one that cannot be read any more."""
-    entry = _entry(connection, at)
-    return load(shipped()[DEFAULT_RULES]).id if entry is None else entry.rules_id
+def _not_overtaken(told: list[Publication]) -> list[Publication]:
+    """Without what a later publication put out of force: nobody needs to be able to read that."""
+    kept: list[Publication] = []
+    for one in told:
+        kept = [before for before in kept if _since(before) < _since(one)] + [one]
+    return kept
 
 
-class RulesInForce:
-    """The rules in force while time goes on and others are published, parsed when they change."""
-
-    def __init__(self) -> None:
-        self.until: int | None = None  # when others come into force, as the book stands
-        self._known: tuple[str | None, RuleSet] | None = None
-
-    def at(self, connection: Connection, now: int) -> RuleSet:
-        """The rule set in force at an instant, in microseconds, UTC.
-
-        Raises:
-            UnknownRuleSet, RulesInvalid: The book names one that is not kept, or was damaged.
-        """
-        book = rule_book(connection, last_position(connection))
-        ahead = (one.effective_at for one in book if one.effective_at is not None)
-        self.until = min((at for at in ahead if at > now), default=None)
-        entry = _entry(connection, now)
-        rules_id = entry.rules_id if entry else None
-        if self._known is None or self._known[0] != rules_id:
-            self._known = rules_id, rules_in_force(connection, now)
-        return self._known[1]
+def _since(publication: Publication) -> float:
+    return float("-inf") if publication.effective_at is None else publication.effective_at
 
 
-def _entry(connection: Connection, at: int) -> Publication | None:
-    """The entry last published among those that are effective by then."""
-    book = rule_book(connection, last_position(connection))
-    begun = (one for one in reversed(book) if one.effective_at is None or one.effective_at <= at)
-    return next(begun, None)
+def kept_rules(connection: Connection, rules_id: str) -> RuleSet:
+    """A rule set that was published once.
+
+    Raises:
+        UnknownRuleSet, RulesInvalid: It is not kept, or was damaged.
+    """
+    written = written_rules(connection, rules_id)
+    return _parsed(written.toml, written.name)
+
+
+@lru_cache(maxsize=64)
+def _parsed(toml: str, name: str) -> RuleSet:
+    return parse(toml, f"the rule set {name}")

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.book import Book
 from engine.codec import encode
 from engine.instants import format_instant
 from engine.lifecycle import record
@@ -21,11 +22,11 @@ from engine.projections.projection import PROJECTIONS, Tables
 from engine.projections.runner import derive_leads
 from engine.ruleset import RuleSet
 from engine.store.facts import Facts
-from engine.store.in_force import rules_in_force
+from engine.store.in_force import book_at
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded, Touchpoint
 from tests.faults.world import Feed, Said, family_of, said_by
-from tests.naive.book import Book
+from tests.naive.book import Book as NaiveBook
 from tests.naive.fold import fold
 from tests.naive.funnels import Search, lines
 from tests.naive.model import persons
@@ -167,7 +168,7 @@ def clean_rows(
                 [_arrival(one) for one in touchpoints[start : start + RECORDED_AT_ONCE]],
                 workspace_key=WORKSPACE_KEY,
             )
-        return rows_by_first(derive_leads(facts, facts.lead_numbers(), rules, as_of))
+        return rows_by_first(derive_leads(facts, facts.lead_numbers(), Book.always(rules), as_of))
 
 
 def _arrival(touchpoint: Touchpoint) -> Arrival:
@@ -294,7 +295,7 @@ def _instant(at: int | None) -> str | None:
     return None if at is None else format_instant(at)
 
 
-def naive_leads(accepted: Sequence[Said], book: Book, as_of: int, key: bytes) -> list[Line]:
+def naive_leads(accepted: Sequence[Said], book: NaiveBook, as_of: int, key: bytes) -> list[Line]:
     """What the naive model makes of touchpoints, in the order of their recording."""
     edge, met, rules = Edge(key), Counter[str](), book.in_force(as_of)
     for one in accepted:
@@ -350,5 +351,5 @@ def check_naive(
 def rules_now(facts: Facts) -> tuple[RuleSet, str]:
     """The rules in force, and how they were written."""
     with facts.snapshot() as connection:
-        rules = rules_in_force(connection, facts.clock())
+        rules = book_at(connection).at(facts.clock())
     return rules, facts.written_rules(rules.id).toml

@@ -1,11 +1,13 @@
 """`leadledger project` for a warm parent: all is imported before processes are forked off."""
 
+from engine.book import Book
 from engine.cli.main import cli
 from engine.folding import fold
 from engine.rulefile import load, shipped
 from engine.warm import NOW, histories
 
-fold(histories(5), load(shipped()["default"]), NOW)  # arrays only: no threads, no connections
+# Arrays only: no threads, no connections.
+fold(histories(5), Book.always(load(shipped()["default"])), NOW)
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from contextlib import closing
 
 from confluent_kafka import Producer
 
+from engine.book import Book
 from engine.folding import fold
 from engine.projections.database import Models, live_generation
 from engine.rulefile import load, parse, shipped
@@ -30,7 +31,7 @@ STUCK_S = 60.0
 
 def new_warm() -> Warm:
     """A parent that forks consumers and runners off; the fold's machine code is there before it."""
-    fold(histories(5), load(shipped()["default"]), NOW)
+    fold(histories(5), Book.always(load(shipped()["default"])), NOW)
     return Warm(CONSUMER, "consumers.kafka_python", RUNNER, *LATE)
 
 

@@ -1,0 +1,133 @@
+"""Many leads folded through an era, one after the other."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.compiled import compiled
+from engine.fold import MEMORY, fold_lead
+from engine.fold_clocks import run_clocks
+from engine.fold_touch import FOLDED_TOUCH
+from engine.folded import MAX_TRACKS
+from engine.history import BEGINNING, Histories
+from engine.signals import Lookups, fill
+from engine.tables import MAX_CLOCKS, NO_STAGE, NONE, RuleTables
+
+CARRIED = np.dtype(  # what a lead takes over a boundary besides its state
+    [
+        ("visits", "<i4", (MAX_TRACKS, NO_STAGE)),
+        ("entry", "<i8", (MAX_TRACKS,)),
+        ("run", "<i8", (MAX_CLOCKS,)),
+    ]
+)
+
+
+class Work(NamedTuple):
+    """Leads on their way through time; entries and runs are in the order of folding."""
+
+    states: NDArray[np.void]  # LEAD_STATE, one per lead
+    carried: NDArray[np.void]  # CARRIED, one per lead; empty where no boundary is crossed
+    entries: NDArray[np.void]  # VISIT
+    runs: NDArray[np.void]  # CLOCK_RUN
+    signals: NDArray[np.int64]  # per touch
+
+
+def fold_on(
+    work: Work, histories: Histories, lookups: Lookups, tables: RuleTables, span: tuple[int, int]
+) -> Work:
+    """Fold leads through an era, from where they stand to just before it ends.
+
+    Args:
+        histories: All that is known of the leads.
+        lookups: What `engine.signals` made of the rules' conditions for these histories.
+        tables: The rules of the era.
+        span: When it begins, and when it ends: microseconds, UTC. Later touches are left out
+            of the fold, not of the signals.
+    """
+    longest = int(np.diff(histories.starts).max(initial=0))
+    memory, scratch = np.zeros(1, MEMORY), np.empty(longest, FOLDED_TOUCH)
+    memory["entry_count"], memory["run_count"] = len(work.entries), len(work.runs)
+    memory["since"] = span[0]
+    source = histories.touches, histories.attributes, histories.attribute_at, lookups
+    leads = histories.starts, scratch, work.signals, work.states, work.carried, memory
+    entries, runs = fold_leads(leads, source, tables.rules, span, work.entries, work.runs)
+    return work._replace(entries=entries, runs=runs)
+
+
+@compiled
+def fold_leads(leads, source, tables, span, entries, runs):
+    """Fold lead after lead; entries and runs grow as they must."""
+    starts, scratch, signals, states, carried, memory = leads
+    touches, attributes, attribute_at, lookups = source
+    rules = tables[0]
+    for lead in range(len(states)):
+        begin, end = starts[lead], starts[lead + 1]
+        fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
+        for index in range(end - begin):
+            signals[begin + index] = scratch[index]["signals"]
+        steps = (end - begin + 1) * (1 + rules["track_count"] + rules["timer_count"])
+        first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
+        entries = with_room(entries, first_entry, steps)
+        runs = with_room(runs, first_run, steps * rules["clock_count"])
+        own = scratch[: end - begin]
+        if span[0] == BEGINNING:
+            begin_lead(states[lead], memory[0])
+        else:
+            take_up(carried[lead], memory[0])
+        known = fold_lead(states[lead], begin, own, span, (rules, memory[0]), entries)
+        fresh = entries[first_entry : memory[0]["entry_count"]]
+        if rules["clock_count"] > 0:
+            place = begin + known, span[1] - 1
+            run_clocks(place, own[known:], fresh, rules, memory[0], runs)
+        for entry in range(len(fresh)):
+            fresh[entry]["lead"] = lead
+        for run in range(first_run, memory[0]["run_count"]):
+            runs[run]["lead"] = lead
+        if len(carried) > 0:
+            put_by(memory[0], carried[lead])
+    return entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
+
+
+@compiled
+def begin_lead(lead, memory):
+    """Nothing happened yet: where a lead starts."""
+    for track in range(MAX_TRACKS):
+        lead["stage"][track] = NONE
+        memory["entry"][track] = NONE
+        for stage in range(NO_STAGE):
+            memory["visits"][track, stage] = 0
+    for clock in range(MAX_CLOCKS):
+        memory["run"][clock] = NONE
+
+
+@compiled
+def take_up(carried, memory):
+    """Go on with a lead that crossed a boundary."""
+    for track in range(MAX_TRACKS):
+        memory["entry"][track] = carried["entry"][track]
+        for stage in range(NO_STAGE):
+            memory["visits"][track, stage] = carried["visits"][track, stage]
+    for clock in range(MAX_CLOCKS):
+        memory["run"][clock] = carried["run"][clock]
+
+
+@compiled
+def put_by(memory, carried):
+    """Keep what a lead takes over the boundary at the end of an era."""
+    for track in range(MAX_TRACKS):
+        carried["entry"][track] = memory["entry"][track]
+        for stage in range(NO_STAGE):
+            carried["visits"][track, stage] = memory["visits"][track, stage]
+    for clock in range(MAX_CLOCKS):
+        carried["run"][clock] = memory["run"][clock]
+
+
+@compiled
+def with_room(records, used, more):
+    """The same records, with room for more of them."""
+    if used + more <= len(records):
+        return records
+    larger = np.empty(2 * (used + more), records.dtype)
+    larger[:used] = records[:used]
+    return larger
