@@ -27,7 +27,7 @@ from engine.fields import (
     text,
     without_separator,
 )
-from engine.identifiers import NO_NAMESPACE, Clear, folded_name, forms_of, why_nobody
+from engine.identifiers import NO_NAMESPACE, Clear, folded_name, forms_of
 from engine.people import People, read_people
 from engine.privacy import IdentifierKey
 from engine.settings import DEFAULT_PHONE_REGION
@@ -118,8 +118,7 @@ def canonicalise(
         similar=_similar(people, said["account"], identifier_key),
     )
     admit(touchpoint)
-    dropped = tuple(why_nobody(one.kind, one.value) or "" for one in people.dropped)
-    return Draft(touchpoint, people.revealable(), dropped)
+    return Draft(touchpoint, people.revealable(), tuple(people.dropped.values()))
 
 
 def _read(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,7 +202,7 @@ def _content(said: Mapping[str, Any], people: People, identifier_key: Identifier
     whole = {
         **said,
         "identifiers": people.identifiers,
-        "dropped": people.dropped,
+        "dropped": tuple(people.dropped),
         "mentions": people.mentions,
         "personal": people.personal,
     }

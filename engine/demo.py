@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine import merging, retracting
 from engine.edge import Edge, Row
 from engine.errors import NotADemo
 from engine.lifecycle import Recorded, record
-from engine.merging import BY_HAND
 from engine.privacy import WorkspaceKey
 from engine.progress import Progress
 from engine.sample import touchpoints
@@ -30,7 +30,7 @@ def clean(folder: Path) -> Path:
     database = folder / FILE
     if database.exists() and database.stat().st_size:
         with Facts.open(database, create=False) as facts:
-            if facts.intake().keys() - {ORIGIN, BY_HAND}:
+            if facts.intake().keys() - {ORIGIN, merging.BY_HAND, retracting.BY_HAND}:
                 raise NotADemo(database)
     for made in (database, models_beside(database)):
         for path in folder.glob(f"{made.name}*"):

@@ -17,23 +17,16 @@ from engine.privacy import IdentifierKey
 from engine.store.belonging import leads_naming
 from engine.store.connection import Connection
 from engine.store.facts import Facts
+from engine.store.links import Link, last_words, links_about
 from engine.store.people import People
 from engine.store.reading import lead_ids, touchpoints_at
 from engine.store.recorder import last_position
-from engine.store.ties import (
-    Link,
-    Tie,
-    Touch,
-    identifiers,
-    last_words,
-    links_about,
-    ties,
-    touches_of,
-)
+from engine.store.ties import Tie, Touch, identifiers, ties, touches_of
 from engine.touchpoint import KINDS, Identifier, Touchpoint
 
 Document = dict[str, Any]
 
+DIGITS = 8  # of a digest, where people read it
 _CLICK = "click_id"
 
 
@@ -105,8 +98,8 @@ class _Then:
         links = links_about(connection, [one for one, _ in strong], known_at)
         common = people.common(one for touch in touches for one in touch.strong)
         weak = self._weak(lead, touches)
-        shown = {lead, *common, *(one for one, _ in strong), *(one.number for one in weak)}
-        shown.update(one for link in links for one in link.pair)
+        named = {lead, *common, *(one for one, _ in strong), *(one.number for one in weak)}
+        named.update(one for link in links for one in link.pair)
         positions = {link.position for link in links} | {tie.position for _, tie in strong if tie}
         positions.update(one.came_by for one in weak if one.came_by is not None)
         return Kinship(
@@ -118,7 +111,7 @@ class _Then:
             weak=weak,
             crowds={one: people.crowd(one) for one in sorted(common)},
             links=links,
-            named=identifiers(connection, shown),
+            named=identifiers(connection, named),
             told=told_at(connection, positions, known_at),
         )
 
@@ -252,6 +245,11 @@ def told(item: Told) -> Document:
         "recorded_at": format_instant(item.recorded_at),
         "position": item.position,
     }
+
+
+def shown(who: Identifier) -> str:
+    """An identifier for people: its kind, and as much of its digest as tells it from others."""
+    return f"{who.kind} {who.digest[:DIGITS]}"
 
 
 def clear_by_digest(personal: Mapping[str, Sequence[str]], key: IdentifierKey) -> dict[str, str]:

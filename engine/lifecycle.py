@@ -98,11 +98,11 @@ def record(
             kept = aside.set_aside(connection, arrivals[index], why, now, workspace_key)
             verdicts[index] = SET_ASIDE if kept else DUPLICATE
         _count(connection, arrivals, verdicts)
+        dropped = _count_dropped(connection, arrivals)
         if checkpoint is not None:
             checkpoint.keep(connection)
     metrics.batch(_told(arrivals, verdicts, refused), time.monotonic() - begun)
     reasons = Counter(why[0] for index, why in refused if verdicts[index] == SET_ASIDE)
-    dropped = Counter(reason for one in arrivals for reason in one.dropped)
     return Recorded(len(arrivals), len(fresh), verdicts.count(DUPLICATE), reasons, dropped)
 
 
@@ -202,7 +202,6 @@ def _count(connection: Connection, arrivals: Sequence[Arrival], verdicts: Sequen
     """Add a batch to what came, by origin."""
     origins = [arrival.origin for arrival in arrivals]
     became = Counter(zip(origins, verdicts, strict=True))
-    ledger.add_dropped(connection, _dropped(arrivals))
     for origin, received in Counter(origins).items():
         recorded, duplicates, kept = (
             became[origin, verdict] for verdict in (RECORDED, DUPLICATE, SET_ASIDE)
@@ -210,9 +209,14 @@ def _count(connection: Connection, arrivals: Sequence[Arrival], verdicts: Sequen
         ledger.add_intake(connection, origin, Intake(received, recorded, duplicates, kept))
 
 
-def _dropped(arrivals: Sequence[Arrival]) -> Counter[tuple[str, str]]:
-    """How many identifiers name nobody, by origin and reason."""
-    return Counter((one.origin, reason) for one in arrivals for reason in one.dropped)
+def _count_dropped(connection: Connection, arrivals: Sequence[Arrival]) -> Counter[str]:
+    """Add the identifiers that name nobody, by origin and reason; how many they are by reason."""
+    found = Counter((one.origin, reason) for one in arrivals for reason in one.dropped)
+    ledger.add_dropped(connection, found)
+    dropped: Counter[str] = Counter()
+    for (_, reason), count in found.items():
+        dropped[reason] += count
+    return dropped
 
 
 def _drive(rows: Sequence[Sequence[Row]], edge: Edge, now: int) -> list[list[Arrival]]:
@@ -266,5 +270,5 @@ def _settle(facts: Facts, connection: Connection, item: Aside, arrivals: Sequenc
     aside.mark(connection, item.number, now, outcome)
     known = len(arrivals) - len(fresh)
     ledger.add_intake(connection, item.origin, Intake(len(arrivals) - 1, len(fresh), known, -1))
-    ledger.add_dropped(connection, _dropped(arrivals))
+    _count_dropped(connection, arrivals)
     return outcome

@@ -6,14 +6,11 @@ directly; a way around by others stays, and is told.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-from uuid import uuid4
+from typing import Any
 
-import msgspec
 import numpy as np
 
-from engine.admission import admit
-from engine.codec import encode
+from engine.by_hand import Hand, say
 from engine.errors import (
     Anonymous,
     EngineError,
@@ -24,34 +21,21 @@ from engine.errors import (
     TooCommon,
     TwoAlready,
 )
-from engine.fields import text
 from engine.identity import is_strong, kind_code
 from engine.instants import format_instant
-from engine.kinship import told, told_at
-from engine.lifecycle import record
-from engine.privacy import IdentifierKey, WorkspaceKey
+from engine.kinship import shown, told, told_at
 from engine.store.connection import Connection
 from engine.store.facts import Facts
+from engine.store.links import Pair, ascending, last_words, links_about, next_sequence
 from engine.store.people import People
 from engine.store.reading import lead_ids
 from engine.store.recorder import last_position
-from engine.store.ties import Pair, identifiers, last_words, links_about, next_sequence, ties
-from engine.touchpoint import KINDS, Actor, Arrival, Encoded, Identifier, Touchpoint, precedence
+from engine.store.ties import identifiers, ties
+from engine.touchpoint import KINDS, Identifier, Touchpoint, precedence
 
 Document = dict[str, Any]
 
-SOURCE = "leadledger"
 BY_HAND = "lead merge"  # their origin
-DIGITS = 8  # of a digest, where people read it
-
-
-class Hand(NamedTuple):
-    """Whose hand it is, why, and the keys that recording takes."""
-
-    who: str
-    reason: str
-    identifier_key: IdentifierKey
-    workspace_key: WorkspaceKey
 
 
 def merge(facts: Facts, leads: tuple[int, int], hand: Hand) -> Document:
@@ -140,11 +124,6 @@ def way(people: People, one: int, other: int) -> list[Pair]:
     return steps[::-1]
 
 
-def shown(who: Identifier) -> str:
-    """An identifier for people."""
-    return f"{who.kind} {who.digest[:DIGITS]}"
-
-
 def _check_linkable(facts: Facts, connection: Connection, lead: int) -> None:
     if not is_strong(lead):
         raise Anonymous(_id(connection, lead), KINDS[kind_code(lead)])
@@ -157,29 +136,12 @@ def _check_linkable(facts: Facts, connection: Connection, lead: int) -> None:
 
 def _say(facts: Facts, what: str, two: Pair, hand: Hand) -> Touchpoint:
     """Record a link or an unlink of now."""
-    reason = text(hand.reason, "reason")
     now = facts.clock()
     with facts.snapshot() as connection:
         known = identifiers(connection, two)
         sequence = next_sequence(connection, two, now)
-    said: Document = {
-        "source": SOURCE,
-        "event_id": uuid4().hex,
-        "type": what,
-        "occurred_at": now,
-        "sequence": sequence,
-        "identifiers": tuple(sorted(known.values(), key=precedence)),
-        "actor": Actor("rep", hand.who),
-        "attributes": {"reason": reason},
-    }
-    canonical = msgspec.json.encode(said)
-    content = hand.identifier_key.content(canonical)
-    touchpoint = Touchpoint(**said, received_at=now, content=content)
-    admit(touchpoint)
-    encoded = Encoded(touchpoint, encode(touchpoint))
-    arrival = Arrival(origin=BY_HAND, line=1, data=canonical, encoded=encoded)
-    record(facts, [arrival], workspace_key=hand.workspace_key)
-    return touchpoint
+    named = tuple(sorted(known.values(), key=precedence))
+    return say(facts, hand, BY_HAND, what, occurred_at=now, sequence=sequence, identifiers=named)
 
 
 def _overruled(facts: Facts, connection: Connection, leads: Pair, link: Touchpoint) -> EngineError:
@@ -187,7 +149,7 @@ def _overruled(facts: Facts, connection: Connection, leads: Pair, link: Touchpoi
     for lead in leads:
         _check_linkable(facts, connection, lead)  # it may have become too common meanwhile
     head = last_position(connection)
-    last = last_words(links_about(connection, leads, head))[min(leads), max(leads)]
+    last = last_words(links_about(connection, leads, head))[ascending(*leads)]
     unlink = told_at(connection, [last.position], head)[last.position].touchpoint
     return Overruled(_name(link), _name(unlink), format_instant(unlink.occurred_at))
 

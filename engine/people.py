@@ -25,7 +25,7 @@ class People(NamedTuple):
     """Everybody whom a touchpoint names; sets are sorted, so that order says nothing."""
 
     identifiers: tuple[Clear, ...]
-    dropped: tuple[Clear, ...]  # placeholders: they name nobody, and still were said
+    dropped: Mapping[Clear, str]  # why each names nobody; that it was said still counts
     mentions: tuple[tuple[str, Clear], ...]  # role and who
     personal: Mapping[str, str]
     contacts: tuple[Clear, ...]  # the address and number among the personal fields
@@ -45,30 +45,34 @@ def read_people(fields: Mapping[str, Any], source: str, region: str) -> People:
         Refused: `not_canonical`, where a value is malformed.
     """
     named: set[Clear] = set()
-    dropped: set[Clear] = set()
+    dropped: dict[Clear, str] = {}
     for number, entry in enumerate(
         listed(fields.get("identifiers"), "identifiers", MAX_IDENTIFIERS)
     ):
         where = f"identifiers[{number}]"
         one, nobody = _clear(table(entry, where, _IDENTIFIER_KEYS), source, region, where)
-        (dropped if nobody else named).add(one)
+        if nobody:
+            dropped[one] = nobody
+        else:
+            named.add(one)
     mentions: set[tuple[str, Clear]] = set()
     for number, entry in enumerate(listed(fields.get("mentions"), "mentions", MAX_MENTIONS)):
         where = f"mentions[{number}]"
         one, nobody = _clear(table(entry, where, _MENTION_KEYS), source, region, where)
         role = short_text(entry.get("role"), f"{where}.role", LONGEST_ROLE)
         if nobody:
-            dropped.add(one)
+            dropped[one] = nobody
         else:
             mentions.add((role, one))
     personal, contacts = _personal(fields.get("personal"), region)
-    return People(
-        tuple(sorted(named)), tuple(sorted(dropped)), tuple(sorted(mentions)), personal, contacts
-    )
+    whom, nobodies = tuple(sorted(named)), dict(sorted(dropped.items()))
+    return People(whom, nobodies, tuple(sorted(mentions)), personal, contacts)
 
 
-def _clear(entry: Mapping[str, Any], source: str, region: str, where: str) -> tuple[Clear, bool]:
-    """The identifier that an entry names, and whether nobody is meant by it."""
+def _clear(
+    entry: Mapping[str, Any], source: str, region: str, where: str
+) -> tuple[Clear, str | None]:
+    """The identifier that an entry names, and why nobody is meant by it; None: somebody is."""
     kind = one_of(entry.get("kind"), f"{where}.kind", KINDS)
     namespace = optional_text(entry.get("namespace"), f"{where}.namespace") or ""
     value = text(entry.get("value"), f"{where}.value")
@@ -77,10 +81,10 @@ def _clear(entry: Mapping[str, Any], source: str, region: str, where: str) -> tu
     if namespace and kind in NO_NAMESPACE:
         raise Refused("not_canonical", f"{where}: addresses and phone numbers have no namespace")
     without_separator(namespace, f"{where}.namespace")
-    if why_nobody(kind, value):
-        return Clear(kind, namespace, value.strip().casefold()), True
+    if nobody := why_nobody(kind, value):
+        return Clear(kind, namespace, value.strip().casefold()), nobody
     try:
-        return Clear(kind, namespace, canonical_value(kind, value, region)), False
+        return Clear(kind, namespace, canonical_value(kind, value, region)), None
     except Refused as refused:
         raise Refused(refused.reason, f"{where}: {refused.detail}") from None
 

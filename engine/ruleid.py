@@ -23,12 +23,12 @@ SAFE_INTEGER = 2**53 - 1
 
 def rule_id(document: Mapping[str, Any]) -> str:
     """The id of a valid rule set, from what TOML made of its file."""
-    return _digest(_with_dates(document))
+    return _digest(with_dates(document))
 
 
 def fold_id(document: Mapping[str, Any]) -> str:
     """The id of what judges touchpoints: two sets with the same one fold everything alike."""
-    part = {key: value for key, value in _with_dates(document).items() if key in FOLD_PART}
+    part = {key: value for key, value in with_dates(document).items() if key in FOLD_PART}
     if "calendar" in part:
         zone = document.get("zone", "UTC")
         part["calendar"] = [{"zone": zone, **calendar} for calendar in part["calendar"]]
@@ -40,13 +40,14 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(_plain(value))
 
 
-def _digest(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(document)).hexdigest()
-
-
-def _with_dates(document: Mapping[str, Any]) -> dict[str, Any]:
+def with_dates(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document with every country of holidays as the dates that it stands for."""
     calendars = [_calendar_with_dates(calendar) for calendar in document.get("calendar", ())]
     return {**document, "calendar": calendars} if calendars else dict(document)
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical(document)).hexdigest()
 
 
 def _calendar_with_dates(calendar: Mapping[str, Any]) -> dict[str, Any]:

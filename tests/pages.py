@@ -16,6 +16,7 @@ class Table(NamedTuple):
     rules: str  # the last TOML, with a name
     heading: list[str]
     rows: list[list[str]]
+    rules_before: str = ""  # the TOML above that
 
     @property
     def name(self) -> str:
@@ -25,19 +26,21 @@ class Table(NamedTuple):
 
 def tables(page: Path) -> Iterator[Table]:
     """The tables of a page, from the top."""
-    section, rules, found = "", "", None
+    section, rules, before, found = "", "", "", None
     block: list[str] | None = None
     for number, line in enumerate([*page.read_text().splitlines(), ""], start=1):
         if line.startswith("```"):
             if block and block[0] == "```toml":
-                rules = 'name = "example"\n' + "\n".join(block[1:])
+                named = any(line.startswith("name =") for line in block[1:2])
+                name = [] if named else ['name = "example"']
+                before, rules = rules, "\n".join([*name, *block[1:]])
             block = [line] if block is None else None
         elif block is not None:
             block.append(line)
         elif line.startswith("|"):
             cells = [cell.strip() for cell in line[1:-1].split("|")]
             if found is None:
-                found = Table(section, number, rules, cells, [])
+                found = Table(section, number, rules, cells, [], before)
             elif set(line) - set("|-"):
                 found.rows.append(cells)
             continue

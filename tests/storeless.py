@@ -72,11 +72,16 @@ def histories(accepted: Sequence[Touchpoint]) -> Histories:
 
 def exports(rules: str, accepted: Sequence[Touchpoint], instants: Iterable[int]) -> list[Line]:
     """States and funnels as of each instant, without the ids of leads."""
-    found, rule_set = histories(accepted), parse(rules)
+    return exports_by(Book.always(parse(rules)), accepted, instants)
+
+
+def exports_by(book: Book, accepted: Sequence[Touchpoint], instants: Iterable[int]) -> list[Line]:
+    """The same by a rule book."""
+    found = histories(accepted)
     reads = []
     for at in instants:
-        folded = fold(found, Book.always(rule_set), at)
+        folded = fold(found, book, at)
         states = [{k: v for k, v in d.items() if k != "lead"} for d in state_documents(folded)]
-        funnels = {f.name: list(funnel_documents(folded, f.name)) for f in rule_set.funnels}
+        funnels = {f.name: list(funnel_documents(folded, f.name)) for f in folded.rules.funnels}
         reads.append({"states": states, "funnels": funnels})
     return reads

@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from engine.cli import output
-from engine.cli.options import Position, as_json, database, known_at, position
+from engine.cli.options import Position, as_json, database, known_at
 from engine.cli.session import session
 
 Document = dict[str, Any]
-DIGITS = 8  # of a digest
 TO_THE_MINUTE = 16  # characters of an instant
 CLEAR = "in clear"  # a column
 
@@ -55,7 +54,7 @@ def show_identity(
     with session(db) as opened:
         facts, key = opened.facts, IdentifierKey(opened.settings.identifier_key)
         number = find_identifier(facts, lead, key, opened.settings.phone_region)
-        kin = kinship.look(facts, number, position(opened, known_at))
+        kin = kinship.look(facts, number, opened.position(known_at))
         clear = None
         if reveal:
             look = (kin.lead, opened.workspace_key, getpass.getuser(), reason or "", kin.known_at)
@@ -70,7 +69,10 @@ def show_identity(
 
 def shown(identifier: Document) -> str:
     """The kind of an identifier, and as much of its digest as tells it from others."""
-    return f"{identifier['kind']} {identifier['digest'][:DIGITS]}"
+    from engine import kinship
+    from engine.touchpoint import Identifier
+
+    return kinship.shown(Identifier(identifier["kind"], identifier["digest"]))
 
 
 def _draw(document: Document, zone: str) -> None:

@@ -9,7 +9,7 @@ from engine.cli import output
 from engine.cli.group import Group
 from engine.cli.kinship import show_identity
 from engine.cli.merging import merge_leads, unmerge_leads
-from engine.cli.options import as_json, database, position, reading
+from engine.cli.options import as_json, database, reading
 from engine.cli.session import Session, session
 from engine.cli.suggestions import list_suggestions
 
@@ -132,7 +132,7 @@ def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any]:
     """The lead's number, and from where to look; decides how its few touchpoints are folded."""
     from engine.compiled import leave_plain
 
-    number = _found(opened, lead, position(opened, where["known_at"]))
+    number = _found(opened, lead, opened.position(where["known_at"]))
     if opened.facts.touchpoint_count(number) <= FEW:
         leave_plain()
     return number, opened.view(where)

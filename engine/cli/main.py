@@ -38,6 +38,7 @@ COMMANDS = {
     "pipeline": "reports",
     "funnel": "reports",
     "rules": "rules",
+    "touchpoint": "touchpoint",
 }
 
 

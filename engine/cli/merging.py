@@ -1,42 +1,28 @@
 """`lead merge` and `lead unmerge`: saying by hand who is one person, and who is two."""
 
-import getpass
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from engine.cli import output
+from engine.cli.by_hand import hand_on, reason
 from engine.cli.kinship import shown
 from engine.cli.options import as_json, database
-from engine.cli.session import Session, session
+from engine.cli.session import Session
 
 if TYPE_CHECKING:
-    from engine.merging import Hand
+    from engine.by_hand import Hand
 
 Document = dict[str, Any]
 Command = TypeVar("Command", bound=Callable[..., Any])
 STILL_ONE = 3  # exit code
-ID_DIGITS = 32  # of a digest
-
-
-def _why(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if not value.strip():
-        raise click.BadParameter("say why in a few words", ctx, param)
-    return value
 
 
 def _by_hand(command: Command) -> Command:
     """What both commands take."""
-    reason = click.option(
-        "--reason",
-        required=True,
-        callback=_why,
-        help="Why; kept in clear with your name and the time, so name nobody in it.",
-    )
     one, other = click.argument("lead"), click.argument("other")
     return one(other(reason(database(as_json(command)))))
 
@@ -53,7 +39,7 @@ def merge_leads(lead: str, other: str, reason: str, db: str | None, as_json: boo
     \b
         $ leadledger lead merge email:an@example.vn phone:0912345678 --reason "same voice"
     """
-    with _opened(db, reason) as (opened, hand):
+    with hand_on(db, reason) as (opened, hand):
         from engine.lead_names import find
         from engine.merging import merge
 
@@ -81,7 +67,7 @@ def unmerge_leads(lead: str, other: str, reason: str, db: str | None, as_json: b
     \b
         $ leadledger lead unmerge email:an@example.vn phone:0912345678 --reason "his wife"
     """
-    with _opened(db, reason) as (opened, hand):
+    with hand_on(db, reason) as (opened, hand):
         from engine.merging import unmerge
 
         two = _identifiers(opened, hand, (lead, other))
@@ -117,24 +103,10 @@ def _go_on(
         if not number:
             break
         step = steps[number - 1]
-        ids = [who["digest"][:ID_DIGITS] for who in step["identifiers"]]
-        unmerge(opened.facts, _identifiers(opened, hand, ids), hand)
+        unmerge(opened.facts, _identifiers(opened, hand, _ids(step)), hand)
         click.echo(f"unlinked {_both(step)}")
         steps = still_joined_by(opened.facts, two)
     return steps
-
-
-@contextmanager
-def _opened(db: str | None, reason: str) -> "Iterator[tuple[Session, Hand]]":
-    from engine.compiled import leave_plain
-
-    leave_plain()  # nothing is folded
-    from engine.merging import Hand
-    from engine.privacy import IdentifierKey
-
-    with session(db) as opened:
-        key = IdentifierKey(opened.settings.identifier_key)
-        yield opened, Hand(getpass.getuser(), reason, key, opened.workspace_key)
 
 
 def _identifiers(opened: Session, hand: "Hand", names: Sequence[str]) -> tuple[int, int]:
@@ -182,8 +154,14 @@ def _both(link: Document) -> str:
     return " and ".join(map(shown, link["identifiers"]))
 
 
+def _ids(link: Document) -> list[str]:
+    """The ids of the two identifiers of a link."""
+    from engine.identity import ORIGINATOR_DIGITS
+
+    return [who["digest"][:ORIGINATOR_DIGITS] for who in link["identifiers"]]
+
+
 def _command(link: Document, reason: str, db: str | None) -> str:
     """The command that unlinks two identifiers."""
-    ids = [who["digest"][:ID_DIGITS] for who in link["identifiers"]]
-    words = ["leadledger", "lead", "unmerge", *ids, "--reason", reason]
+    words = ["leadledger", "lead", "unmerge", *_ids(link), "--reason", reason]
     return shlex.join([*words, *(("--db", db) if db else ())])

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
-
-if TYPE_CHECKING:
-    from engine.cli.session import Session
 
 MANY_DIGITS = 20  # more than any instant has
 POSITION_DIGITS = 15  # at most; microseconds have had more since 2001
@@ -122,25 +119,6 @@ def known_at(command: Command) -> Command:
     )(command)
 
 
-def position(opened: "Session", asked: "Position | int | date | None") -> int | None:
-    """The position that `--known-at` asks for; None where it asks for none.
-
-    How a day was read is said, for no figure shows it.
-    """
-    from engine.cli.output import note
-    from engine.instants import format_instant, start_of
-
-    if asked is None:
-        return None
-    if isinstance(asked, Position):
-        return int(asked)
-    if isinstance(asked, date):
-        zone = opened.rules_in_force.zone
-        day, asked = asked, start_of(asked, zone)
-        note(f"known at {format_instant(asked)}, where {day} begins in {zone}")
-    return opened.facts.recorded_upto(asked)
-
-
 def breakdown(command: Command) -> Command:
     """`--by`, once or twice, and how many values of each."""
     by = click.option(
@@ -159,6 +137,18 @@ def breakdown(command: Command) -> Command:
         help="Values of each dimension shown; the rest is (other).",
     )
     return by(top(command))
+
+
+def limit(command: Command) -> Command:
+    """`--limit`: of a list."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=50,
+        show_default=True,
+        metavar="N",
+        help="List so many at most.",
+    )(command)
 
 
 def language(command: Command) -> Command:

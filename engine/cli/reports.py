@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from engine.cli import output
-from engine.cli.options import as_json, breakdown, language, reading
+from engine.cli.options import as_json, breakdown, language, limit, reading
 from engine.cli.session import session
 
 Document = dict[str, Any]
@@ -212,14 +212,7 @@ def draw_funnel(document: Document, by: tuple[str, ...], lang: str, zone: str) -
     metavar="ID",
     help="Only those whose id begins so, or whose first or last event id it is.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="List so many at most.",
-)
+@limit
 @as_json
 def leads_command(limit: int, as_json: bool, **where: Any) -> None:
     """List leads, the last heard of first; `lead show` tells more of one.

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.cli.options import Position
 from engine.settings import Settings, database_path, database_url
 
 if TYPE_CHECKING:
@@ -104,10 +105,9 @@ class Session:
 
     def view(self, where: Mapping[str, Any]) -> "View":
         """What `--as-of`, `--known-at` and `--rules` ask for."""
-        from engine.cli.options import position
         from engine.reading import View
 
-        known_at = position(self, where["known_at"])
+        known_at = self.position(where["known_at"])
         book = self.book(where["rules"], known_at)
         now = self.facts.clock()
         return View(book, self.instant(where["as_of"], book.at(now)), known_at)
@@ -128,6 +128,24 @@ class Session:
         at = start_of(asked, rules.zone)
         note(f"as of {format_instant(at)}, where {asked} begins in {rules.zone}")
         return at
+
+    def position(self, asked: "Position | int | date | None") -> int | None:
+        """The position that `--known-at` asks for; None where it asks for none.
+
+        How a day was read is said, for no figure shows it.
+        """
+        from engine.cli.output import note
+        from engine.instants import format_instant, start_of
+
+        if asked is None:
+            return None
+        if isinstance(asked, Position):
+            return int(asked)
+        if isinstance(asked, date):
+            zone = self.rules_in_force.zone
+            day, asked = asked, start_of(asked, zone)
+            note(f"known at {format_instant(asked)}, where {day} begins in {zone}")
+        return self.facts.recorded_upto(asked)
 
     def frames(self, where: Mapping[str, Any], needs: "tuple[Projection, ...]") -> "Frames":
         """The read models that a command asks for."""

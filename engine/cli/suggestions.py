@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli import output
-from engine.cli.options import as_json, database
+from engine.cli.options import as_json, database, limit
 from engine.cli.progress import progress
 from engine.cli.session import session
 
@@ -43,14 +43,7 @@ def _a_number(ctx: click.Context, param: click.Parameter, value: float) -> float
     metavar="RANK",
     help="How likely two leads must be one person, from 0 to 1.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    metavar="N",
-    help="How many to list.",
-)
+@limit
 @database
 @as_json
 def list_suggestions(least: float, limit: int, db: str | None, as_json: bool) -> None:

@@ -1,5 +1,12 @@
 """The error tree. Each error says what happened, with the value, and what to do."""
 
+from engine.errors.announce import (
+    AnnouncedAlready,
+    AnnouncerBusy,
+    AnnouncerOvertaken,
+    SinkAway,
+    SinkRefused,
+)
 from engine.errors.base import EngineError
 from engine.errors.consume import (
     ClientMissing,
@@ -28,6 +35,7 @@ from engine.errors.identity import (
     TooCommon,
     TwoAlready,
 )
+from engine.errors.journal import JournalDamaged, JournalMissing
 from engine.errors.kafka import (
     BrokerAway,
     BrokerRefused,
@@ -52,18 +60,35 @@ from engine.errors.keys import (
 from engine.errors.questions import (
     BadBreakdown,
     NoSuchLead,
+    NoSuchTouchpoint,
     NotObservable,
     NotYet,
+    RetractedAlready,
+    RetractionStands,
     SeveralLeads,
     UnknownName,
+)
+from engine.errors.replay import (
+    BookChanged,
+    InForceAlready,
+    NoRunFits,
+    NoSuchRun,
+    RunBusy,
+    RunChanged,
+    RunThere,
+    RunUnfit,
+    SeveralRuns,
+    ShadowGone,
 )
 from engine.errors.rules import (
     Clash,
     Fault,
+    NamesLost,
     ResourceMissing,
     RulesClash,
     RulesInvalid,
     RulesUnreadable,
+    SeveralRuleSets,
     UnknownRuleSet,
 )
 from engine.errors.store import (
@@ -90,11 +115,15 @@ from engine.errors.store import (
 )
 
 __all__ = [
+    "AnnouncedAlready",
+    "AnnouncerBusy",
+    "AnnouncerOvertaken",
     "Anonymous",
     "BadBreakdown",
     "BadInstant",
     "BadKey",
     "BadSetting",
+    "BookChanged",
     "BrokerAway",
     "BrokerRefused",
     "Clash",
@@ -105,16 +134,23 @@ __all__ = [
     "FileInTheWay",
     "FileUnreadable",
     "ForeignFile",
+    "InForceAlready",
     "InstanceTaken",
+    "JournalDamaged",
+    "JournalMissing",
     "KeyFileDamaged",
     "KeyFileExposed",
     "KeyFileUnwritable",
     "KeyMissing",
     "MappingInvalid",
     "MappingUnreadable",
+    "NamesLost",
     "NoFileToCopy",
+    "NoRunFits",
     "NoStream",
     "NoSuchLead",
+    "NoSuchRun",
+    "NoSuchTouchpoint",
     "NotADemo",
     "NotAStore",
     "NotAcknowledged",
@@ -130,13 +166,24 @@ __all__ = [
     "Refused",
     "RegistryAway",
     "ResourceMissing",
+    "RetractedAlready",
+    "RetractionStands",
     "RulesClash",
     "RulesInvalid",
     "RulesUnreadable",
+    "RunBusy",
+    "RunChanged",
+    "RunThere",
+    "RunUnfit",
     "RunnerOvertaken",
     "SameIdentifier",
     "SchemaRefused",
     "SeveralLeads",
+    "SeveralRuleSets",
+    "SeveralRuns",
+    "ShadowGone",
+    "SinkAway",
+    "SinkRefused",
     "SpoolFailed",
     "SpoolInUse",
     "StoreAway",

@@ -81,3 +81,44 @@ class NotYet(EngineError):
         super().__init__(
             f"nothing of this lead had happened by {as_of}; ask for a later instant with --as-of"
         )
+
+
+class NoSuchTouchpoint(EngineError):
+    """No touchpoint has an id."""
+
+    code = "no_such_touchpoint"
+    exit_code = 4
+
+    def __init__(self, source: str, event_id: str) -> None:
+        super().__init__(
+            f"no touchpoint {source} {event_id} is recorded; name its source and event id as "
+            "`leadledger lead history` shows them, or retract it before it comes with --anyway"
+        )
+
+
+class RetractedAlready(EngineError):
+    """A touchpoint was retracted before."""
+
+    code = "retracted_already"
+    exit_code = 3
+
+    def __init__(self, name: str, at: str, who: str | None, reason: str) -> None:
+        by = f" by {who}" if who else ""
+        why = f" ({reason})" if reason else ""
+        super().__init__(
+            f"{name} was retracted at {at}{by}{why} and counts nowhere since; "
+            "once is enough, so nothing was recorded"
+        )
+
+
+class RetractionStands(EngineError):
+    """A retraction cannot be taken back."""
+
+    code = "retraction_stands"
+    exit_code = 3
+
+    def __init__(self, name: str, voided: str) -> None:
+        super().__init__(
+            f"{name} is a retraction, and to retract it would have no effect; for {voided} "
+            "to count again, record what it said under another event id"
+        )

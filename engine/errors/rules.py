@@ -78,8 +78,37 @@ class UnknownRuleSet(EngineError):
     def __init__(self, rules_id: str) -> None:
         super().__init__(
             f"no rule set with id {rules_id} in this database; "
-            "name one that `leadledger rules list` shows, or a file"
+            "name one that `leadledger rules log` or `leadledger rules list` shows, or a file"
         )
+
+
+class SeveralRuleSets(EngineError):
+    """Ids of several rule sets begin alike."""
+
+    code = "several_rule_sets"
+    exit_code = 4
+
+    def __init__(self, beginning: str, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"the ids of {len(ids)} rule sets begin with {beginning}: {', '.join(ids)}; "
+            "write more of the one that you mean"
+        )
+
+
+class NamesLost(EngineError):
+    """A rule set cannot go on from the one before it; `names` lists what it has no word for."""
+
+    code = "names_lost"
+    exit_code = 2
+
+    def __init__(self, earlier: str, later: str, names: Sequence[str]) -> None:
+        listed = "".join(f"\n  {name}" for name in names)
+        super().__init__(
+            f"{later} cannot go on where {earlier} ends, as it lacks {len(names)} of its names; "
+            "add these, or publish it with --retroactive, which judges all of history anew and so "
+            f"needs nothing carried over:{listed}"
+        )
+        self.names = list(names)
 
 
 class ResourceMissing(EngineError):

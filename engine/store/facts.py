@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine.errors import UnknownStore
 from engine.history import Histories
-from engine.identity import NO_ONE, classes_of, originator_of
+from engine.identity import NO_ONE, classes_of
 from engine.privacy import IdentifierKey, WorkspaceKey
 from engine.progress import Progress, quiet
 from engine.settings import DEFAULT_TOO_COMMON, Settings, database_path
@@ -34,7 +34,6 @@ from engine.store.rulebook import Publication, WrittenRules
 from engine.store.schema import FACTS
 from engine.store.similar import similar, unlinked
 from engine.suggestions import Columns
-from engine.touchpoint import Identifier
 
 Clock = Callable[[], int]  # microseconds, UTC
 
@@ -169,22 +168,26 @@ class Facts:
         with self.snapshot() as connection:
             return reading.histories(connection, self.strings, self.too_common, leads, known_at)
 
+    def texts_after(self, last: int) -> list[tuple[int, str]]:
+        """The strings of the dictionary with ids above one, by id, each with its id."""
+        with self.snapshot() as connection:
+            return reading.texts_after(connection, last)
+
+    def anchor(self, position: int) -> str:
+        """What the event at a position, and how leads are told apart, is known by; empty at 0."""
+        with self.snapshot() as connection:
+            return reading.anchor(connection, position, self.too_common)
+
     def lead_ids(self, leads: NDArray[np.int64]) -> list[str]:
         """The ids of leads, in their order."""
         with self.snapshot() as connection:
             return reading.lead_ids(connection, leads)
 
-    def leads_of(self, identifier: Identifier) -> NDArray[np.int64]:
-        """The leads that an identifier is of now: of a weak one there may be many."""
-        with self.snapshot() as connection:
-            numbers = reading.identifiers_beginning(connection, originator_of(identifier))
-            return leads_of(connection, numbers, self.strings, self.too_common)
-
-    def leads_beginning(self, text: str) -> NDArray[np.int64]:
+    def leads_beginning(self, text: str, known_at: int | None = None) -> NDArray[np.int64]:
         """The leads that identifiers are of whose ids begin with some hex digits, ascending."""
         with self.snapshot() as connection:
             numbers = reading.identifiers_beginning(connection, text)
-            return leads_of(connection, numbers, self.strings, self.too_common)
+            return leads_of(connection, numbers, self.strings, self.too_common, known_at)
 
     def identifiers_beginning(self, text: str) -> NDArray[np.int64]:
         """The identifiers whose ids begin with some hex digits, ascending by number."""

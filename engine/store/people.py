@@ -11,32 +11,13 @@ from engine.history import NEVER
 from engine.identity import components, kind_code
 from engine.store.bulk import listed
 from engine.store.connection import Connection
+from engine.store.links import first_together, last_words, links_about
 
 _COMPANY = """
 SELECT pairs.identifier, other, pairs.position, void FROM pairs
 JOIN touchpoints
     ON touchpoints.stream = pairs.stream AND touchpoints.position = pairs.position
 WHERE pairs.identifier IN (SELECT value FROM json_each(:asked)) AND pairs.position <= :known_at
-"""
-_LIVE = "(void IS NULL OR void > :known_at)"
-_TOUCHPOINT = "JOIN touchpoints AS t ON t.stream = e.stream AND t.position = e.position"
-_TOGETHER = f"""
-SELECT EXISTS (
-    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
-    WHERE e.identifier = :other AND e.stream = :one AND e.position <= :known_at AND {_LIVE}
-) OR EXISTS (
-    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
-    WHERE e.identifier = :one AND e.stream = :other AND e.position <= :known_at AND {_LIVE}
-) OR EXISTS (
-    SELECT 1 FROM evidence AS e {_TOUCHPOINT}
-    JOIN evidence AS with_it ON with_it.identifier = :other AND with_it.position = e.position
-    WHERE e.identifier = :one AND e.position <= :known_at AND {_LIVE}
-)
-"""
-_LINKS = f"""
-SELECT identifier, other, linked FROM links
-WHERE identifier IN (SELECT value FROM json_each(:asked)) AND position <= :known_at AND {_LIVE}
-ORDER BY identifier, other, occurred_at, sequence, source, event_id
 """
 
 _CROWDED = """
@@ -134,10 +115,9 @@ class People:
             self._newest[one] = max(self._newest.get(one, 0), at if void is None else NEVER)
             if self._together(one, other, void):
                 together[one].add(other)
-        linked: dict[tuple[int, int], bool] = {}
-        if company:
-            for one, other, link in self._connection.execute(_LINKS, values).fetchall():
-                linked[one, other] = bool(link)  # the last one counts
+        links = links_about(self._connection, company, self._known_at) if company else ()
+        said = last_words(links).items()
+        linked = {way: link.linked for pair, link in said for way in (pair, pair[::-1])}
         for one, others in company.items():
             if self._are_too_many(together[one]):
                 self._common.add(one)
@@ -174,8 +154,6 @@ class People:
 
     def _together(self, one: int, other: int, void: int | None) -> bool:
         """Whether any touchpoint that counts names both; `void` is of the first that names them."""
-        return void is None or void > self._known_at or self._stand_together(one, other)
-
-    def _stand_together(self, one: int, other: int) -> bool:
-        values = {"one": one, "other": other, "known_at": self._known_at}
-        return bool(self._connection.execute(_TOGETHER, values).fetchone()[0])
+        if void is None or void > self._known_at:
+            return True
+        return first_together(self._connection, (one, other), self._known_at) is not None

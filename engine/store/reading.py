@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from hashlib import sha256
 from itertools import chain
 
 import numpy as np
@@ -9,7 +10,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from engine.history import Histories, Strings, unpack
-from engine.identity import NO_ONE, classes_of
+from engine.identity import NO_ONE, ORIGINATOR_DIGITS, classes_of
 from engine.store.belonging import gather
 from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Cursor
@@ -18,7 +19,6 @@ from engine.store.recorder import last_position
 
 Numbers = NDArray[np.int64]
 
-_ID_DIGITS = 32
 _VOID = """
 SELECT position FROM touchpoints
 WHERE stream IN (SELECT value FROM json_each(:streams)) AND position <= :upto AND void <= :upto
@@ -61,7 +61,7 @@ def identifiers_beginning(connection: Connection, text: str) -> Numbers:
     """The numbers of the identifiers whose ids begin with some hex digits, ascending."""
     rows = connection.execute(
         "SELECT number FROM streams WHERE originator >= ? AND originator <= ? ORDER BY number",
-        (text.ljust(_ID_DIGITS, "0"), text.ljust(_ID_DIGITS, "f")),
+        (text.ljust(ORIGINATOR_DIGITS, "0"), text.ljust(ORIGINATOR_DIGITS, "f")),
     )
     return _numbers(rows)
 
@@ -113,6 +113,22 @@ def touchpoints_at(
         StoredTouchpoint(position, at, void if void is None or void <= upto else None, data)
         for position, at, void, data in connection.execute(_STORED, wanted)
     ]
+
+
+def texts_after(connection: Connection, last: int) -> list[tuple[int, str]]:
+    """The strings of the dictionary with ids above one, by id, each with its id."""
+    rows = connection.execute("SELECT id, text FROM strings WHERE id > ? ORDER BY id", (last,))
+    return rows.fetchall()
+
+
+def anchor(connection: Connection, position: int, too_common: int) -> str:
+    """What the event at a position, and how leads are told apart, is known by; empty at 0."""
+    event = connection.execute(
+        "SELECT originator_id, state FROM stored_events WHERE stored_events.rowid = ?", (position,)
+    ).fetchone()
+    if not event:
+        return ""
+    return sha256(b"%d " % too_common + event[0].encode() + event[1]).hexdigest()
 
 
 def _numbers(rows: Cursor) -> Numbers:

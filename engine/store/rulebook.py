@@ -12,6 +12,8 @@ from engine.store.ledger import stamp
 from engine.store.mapper import RULES_PUBLISHED
 from engine.store.recorder import insert_rows, last_position
 
+_ID_DIGITS = 64
+
 
 class WrittenRules(Struct, frozen=True):
     """A rule set as it was written."""
@@ -49,6 +51,15 @@ def written_rules(connection: Connection, rules_id: str) -> WrittenRules:
     if row is None:
         raise UnknownRuleSet(rules_id)
     return WrittenRules(*row)
+
+
+def kept_beginning(connection: Connection, text: str) -> list[WrittenRules]:
+    """The rule sets whose ids begin with some hex digits, by id."""
+    rows = connection.execute(
+        "SELECT * FROM rule_sets WHERE id >= ? AND id <= ? ORDER BY id",
+        (text.ljust(_ID_DIGITS, "0"), text.ljust(_ID_DIGITS, "f")),
+    )
+    return [WrittenRules(*row) for row in rows]
 
 
 def publish(connection: Connection, entries: Sequence[tuple[str, int | None]], now: int) -> None:

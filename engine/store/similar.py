@@ -11,6 +11,7 @@ from engine.identity import STRONG, classes_of
 from engine.progress import Progress, quiet
 from engine.store.bulk import listed
 from engine.store.connection import Connection
+from engine.store.links import all_links, last_words
 from engine.store.people import People
 from engine.store.reading import histories, lead_numbers
 from engine.store.recorder import last_position
@@ -23,10 +24,6 @@ _DIGITS = 16  # of a digest: its first 64 bits
 _STATES = """
 SELECT state FROM stored_events
 WHERE stored_events.rowid IN (SELECT value FROM json_each(?)) ORDER BY stored_events.rowid
-"""
-_LINKS = """
-SELECT identifier, other, linked FROM links WHERE void IS NULL AND identifier < other
-ORDER BY identifier, other, occurred_at, sequence, source, event_id
 """
 
 
@@ -79,9 +76,10 @@ def _columns(rows: set[tuple[int, str, str]]) -> Columns:
 
 def unlinked(connection: Connection, too_common: int) -> Numbers:
     """Pairs of leads, a row each, of which the last word is that they are two."""
-    said = {(one, other): link for one, other, link in connection.execute(_LINKS).fetchall()}
-    apart = [pair for pair, link in said.items() if not link]
-    people = People(connection, last_position(connection), too_common)
+    head = last_position(connection)
+    said = last_words(all_links(connection, head))
+    apart = [pair for pair, link in said.items() if not link.linked]
+    people = People(connection, head, too_common)
     lead_of = people.leads(number for pair in apart for number in pair)
     leads = {(lead_of[one], lead_of[other]) for one, other in apart}
     return np.array(sorted(leads), np.int64).reshape(-1, 2)

@@ -25,8 +25,9 @@ from engine.store.facts import Facts
 from engine.store.in_force import book_at
 from engine.store.ledger import Intake
 from engine.touchpoint import Arrival, Encoded, Touchpoint
-from tests.faults.world import Feed, Said, family_of, said_by
+from tests.faults.world import Feed, Said, said_by
 from tests.naive.book import Book as NaiveBook
+from tests.naive.families import family_of
 from tests.naive.fold import fold
 from tests.naive.funnels import Search, lines
 from tests.naive.model import persons

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from engine.codec import decode, encode
 from engine.privacy import IdentifierKey
 from engine.rulefile import shipped
 from engine.touchpoint import Touchpoint
+from tests.naive.families import of_family
 from tests.naive.random_histories import Delivery, random_history
 from tests.naive.random_people import random_people
 from tests.naive.touchpoints import Edge
@@ -69,7 +70,7 @@ class World:
         shift = self._shift(random, told)
         said = []
         for one in told:
-            one = _renamed(one, number) | {"occurred_at": instant_us(one["occurred_at"]) + shift}
+            one = of_family(one, number) | {"occurred_at": instant_us(one["occurred_at"]) + shift}
             if Edge(KEY, self.now).deliver(one) is None:
                 touchpoint = canonicalise(one, self.now, IdentifierKey(KEY)).touchpoint
                 said.append(Said(one, touchpoint, mark(touchpoint)))
@@ -82,32 +83,6 @@ class World:
         if random.random() < 0.3:
             upto = self.now + random.randrange(SOON) - random.choice((0, *SILENCES))
         return upto - last
-
-
-def _renamed(told: Delivery, number: int) -> Delivery:
-    """The same of people and touchpoints of this family only."""
-    renamed = {**told, "event_id": f"{number}.{told['event_id']}"}
-    if told["type"] == "touchpoint_retracted":
-        of = told["attributes"]
-        renamed["attributes"] = {**of, "event_id": f"{number}.{of['event_id']}"}
-    for name in ("identifiers", "mentions"):
-        if told.get(name):
-            renamed[name] = [_of_family(who, number) for who in told[name]]
-    return renamed
-
-
-def _of_family(who: dict[str, Any], number: int) -> dict[str, Any]:
-    value = who["value"]
-    if who["kind"] == "email":
-        return {**who, "value": value.replace("@", f".{number}@")}
-    if who["kind"] == "phone":
-        return {**who, "value": f"+849{number % 10**6:06}{value[-2:]:0>2}"}
-    return {**who, "value": f"{value}-{number}"}
-
-
-def family_of(event_id: str) -> int:
-    """The number of the family that a touchpoint is of."""
-    return int(event_id.partition(".")[0])
 
 
 @dataclass

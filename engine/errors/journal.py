@@ -1,0 +1,27 @@
+"""What can be wrong with the columnar journal."""
+
+from engine.errors.store import StoreError
+
+
+class JournalMissing(StoreError):
+    """There is no journal in a folder."""
+
+    code = "journal_missing"
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"no journal in {folder}; nothing is lost, since all of it is derived: "
+            "extend it from its facts, which makes it anew"
+        )
+
+
+class JournalDamaged(StoreError):
+    """Files of a journal are not what they were written as; no fact is in them."""
+
+    code = "journal_damaged"
+
+    def __init__(self, path: object, detail: str) -> None:
+        super().__init__(
+            f"{path} {detail}; nothing is lost, since all of it is derived: "
+            "extend the journal from its facts, which makes it anew"
+        )
