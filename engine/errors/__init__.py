@@ -35,7 +35,7 @@ from engine.errors.identity import (
     TooCommon,
     TwoAlready,
 )
-from engine.errors.journal import JournalDamaged, JournalMissing
+from engine.errors.journal import JournalDamaged, JournalInterrupted, JournalMissing
 from engine.errors.kafka import (
     BrokerAway,
     BrokerRefused,
@@ -137,6 +137,7 @@ __all__ = [
     "InForceAlready",
     "InstanceTaken",
     "JournalDamaged",
+    "JournalInterrupted",
     "JournalMissing",
     "KeyFileDamaged",
     "KeyFileExposed",

@@ -25,3 +25,15 @@ class JournalDamaged(StoreError):
             f"{path} {detail}; nothing is lost, since all of it is derived: "
             "extend the journal from its facts, which makes it anew"
         )
+
+
+class JournalInterrupted(StoreError):
+    """One of the processes that wrote a journal was killed."""
+
+    code = "journal_interrupted"
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"a process that wrote the journal in {folder} was killed, for want of memory or by "
+            "somebody; nothing is lost, and the journal is as it was: run the same command again"
+        )

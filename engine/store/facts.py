@@ -102,6 +102,11 @@ class Facts:
         return self._database.name
 
     @property
+    def is_file(self) -> bool:
+        """Whether the facts lie in a file of this machine, not on a server."""
+        return isinstance(self._database, sqlite.Database)
+
+    @property
     def path(self) -> Path:
         """The file that the facts lie in, where they lie in one."""
         assert isinstance(self._database, sqlite.Database), "a server, and no file"
@@ -152,6 +157,11 @@ class Facts:
         """The numbers that leads may go by, ascending; they last as long as the facts."""
         with self.snapshot() as connection:
             return reading.lead_numbers(connection)
+
+    def leading(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some numbers that leads may go by; less is to be read for fewer."""
+        with self.snapshot() as connection:
+            return reading.leading(connection, numbers)
 
     def touched_leads(self, after: int, upto: int) -> NDArray[np.int64]:
         """The leads that gained or lost touchpoints at positions in (after, upto], ascending.

@@ -9,8 +9,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from engine.aggregates.rule_book import ORIGINATOR
 from engine.history import Histories, Strings, unpack
-from engine.identity import NO_ONE, ORIGINATOR_DIGITS, classes_of
+from engine.identity import NO_ONE, ORIGINATOR_DIGITS, STRONG, classes_of
 from engine.store.belonging import gather
 from engine.store.bulk import listed, without_collecting
 from engine.store.connection import Connection, Cursor
@@ -23,6 +24,10 @@ _VOID = """
 SELECT position FROM touchpoints
 WHERE stream IN (SELECT value FROM json_each(:streams)) AND position <= :upto AND void <= :upto
 """
+_TOLD = """
+SELECT number FROM streams WHERE number IN (SELECT value FROM json_each(?))
+AND EXISTS (SELECT 1 FROM touchpoints WHERE stream = number)
+"""
 _STORED = """
 SELECT position, (SELECT recorded_at FROM recordings WHERE first <= position
     ORDER BY first DESC LIMIT 1), void, state
@@ -30,6 +35,11 @@ FROM stored_events JOIN streams ON originator = originator_id
 JOIN touchpoints ON stream = number AND position = stored_events.rowid
 WHERE stored_events.rowid IN (SELECT value FROM json_each(:positions)) ORDER BY position
 """
+_LAST = """
+SELECT stored_events.rowid, originator_id, state FROM stored_events
+WHERE stored_events.rowid <= ? ORDER BY stored_events.rowid DESC LIMIT 1
+"""
+_LAST_TOLD = _LAST.replace("<= ?", "<= ? AND originator_id <> ?")
 
 
 class StoredTouchpoint(Struct, frozen=True):
@@ -46,6 +56,13 @@ def lead_numbers(connection: Connection) -> Numbers:
     numbers = np.sort(_numbers(connection.execute("SELECT number FROM streams")))
     named: Numbers = numbers[classes_of(numbers) != NO_ONE]
     return named
+
+
+def leading(connection: Connection, numbers: Numbers) -> Numbers:
+    """Those of some numbers that leads may go by: a weak one must have touchpoints of its own."""
+    strong = classes_of(numbers) == STRONG
+    weak = connection.execute(_TOLD, (listed(numbers[~strong].tolist()),))
+    return np.sort(np.append(numbers[strong], _numbers(weak)))
 
 
 def lead_ids(connection: Connection, leads: Numbers) -> list[str]:
@@ -122,13 +139,19 @@ def texts_after(connection: Connection, last: int) -> list[tuple[int, str]]:
 
 
 def anchor(connection: Connection, position: int, too_common: int) -> str:
-    """What the event at a position, and how leads are told apart, is known by; empty at 0."""
-    event = connection.execute(
-        "SELECT originator_id, state FROM stored_events WHERE stored_events.rowid = ?", (position,)
-    ).fetchone()
-    if not event:
+    """What facts up to a position, and how leads are told apart, are known by; empty at 0.
+
+    That is the event there and the last one that is no publication of rules: such a one may
+    be the same in other facts, to the byte.
+    """
+    last = connection.execute(_LAST, (position,)).fetchone()
+    told = connection.execute(_LAST_TOLD, (position, ORIGINATOR)).fetchone()
+    if not last or last[0] != position:
         return ""
-    return sha256(b"%d " % too_common + event[0].encode() + event[1]).hexdigest()
+    digest = sha256(b"%d " % too_common)
+    for _, originator, state in filter(None, (last, told)):
+        digest.update(originator.encode() + state)
+    return digest.hexdigest()
 
 
 def _numbers(rows: Cursor) -> Numbers:
