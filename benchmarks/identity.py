@@ -21,12 +21,10 @@ from statistics import median
 from benchmarks.common import Figure, Stopwatch, rate, show
 from benchmarks.record import BATCH, START
 from engine import lifecycle
-from engine.book import Book
 from engine.codec import decode, encode
 from engine.privacy import WorkspaceKey
 from engine.projections.database import Models
 from engine.projections.runner import bring_up_to_date
-from engine.rulefile import load, shipped
 from engine.store.facts import Facts, models_of
 from engine.store.rebuild import rebuild_evidence
 from engine.touchpoint import Arrival, Encoded, Identifier, Touchpoint
@@ -105,7 +103,6 @@ def touched(path: Path) -> Stopwatch:
 
 def join_s(path: Path) -> float:
     """Seconds until a join of two leads of a thousand touchpoints each shows; the median."""
-    book = Book.always(load(shipped()["default"]))
     took = []
     with Facts.open(path) as facts:
         models = Models.open(models_of(path))
@@ -115,12 +112,12 @@ def join_s(path: Path) -> float:
             two = (told(first + at, pair[at % 2], source="join") for at in range(2 * JOINED))
             for batch in arrivals(two):
                 lifecycle.record(facts, batch, workspace_key=KEY)
-            bring_up_to_date(facts, models, book, facts.clock())
+            bring_up_to_date(facts, models, facts.clock())
             (batch,) = arrivals(iter([told(first + 10**5, *pair, source="join")]))
             watch = Stopwatch()
             with watch.running():
                 lifecycle.record(facts, batch, workspace_key=KEY)
-                bring_up_to_date(facts, models, book, facts.clock())
+                bring_up_to_date(facts, models, facts.clock())
             took.append(watch.wall)
         models.close()
     return median(took)

@@ -16,7 +16,9 @@ from confluent_kafka import Producer
 
 from engine.kafka import topics
 from engine.kafka.settings import KafkaSettings
-from engine.projections.database import Models, live_generation
+from engine.projections.database import Models
+from engine.projections.generations import in_force
+from engine.projections.runner import book_known
 from engine.store.facts import Facts, models_of
 from tests.services.brokers import FOR_SPEED, Broker, jars
 from tests.services.postgres import OwnPostgres
@@ -201,8 +203,9 @@ class Eye:
     def look(self) -> None:
         """See how far both are, and how long waited what has become visible."""
         self.head = self.facts.head()
+        book = book_known(self.facts)
         with self.models.reading() as connection:
-            live = live_generation(connection)
+            live = in_force(connection, book, self.facts.clock())
         upto = live.checkpoint if live else 0
         if upto > self.shown:
             now = self.facts.clock()

@@ -16,15 +16,14 @@ from pathlib import Path
 
 from benchmarks.common import Figure, Stopwatch, rate, show
 from engine import lifecycle
-from engine.book import Book
 from engine.codec import encode
 from engine.instants import DAY_US
 from engine.privacy import WorkspaceKey
 from engine.projections.database import Models
 from engine.projections.runner import bring_up_to_date
-from engine.rulefile import load, shipped
-from engine.ruleset import RuleSet
+from engine.rulefile import file_of, parse, read
 from engine.store.facts import Facts
+from engine.store.rulebook import WrittenRules
 from engine.touchpoint import Arrival, Campaign, Encoded, Identifier, Money, Touchpoint
 
 BATCH = 1000
@@ -89,11 +88,11 @@ def record(facts: Facts, made: Iterator[Touchpoint]) -> Stopwatch:
     return watch
 
 
-def derive(facts: Facts, models: Models, rules: RuleSet, now: int) -> Stopwatch:
+def derive(facts: Facts, models: Models, now: int) -> Stopwatch:
     """Bring the read models up to an instant."""
     watch = Stopwatch()
     with watch.running():
-        bring_up_to_date(facts, models, Book.always(rules), now)
+        bring_up_to_date(facts, models, now)
     return watch
 
 
@@ -103,16 +102,18 @@ def main() -> bool:
     parser.add_argument("--leads", type=int, default=10_000)
     parser.add_argument("--rules", default="default", help="a shipped rule set or a file")
     given = parser.parse_args()
-    leads, rules = given.leads, load(shipped().get(given.rules, given.rules))
+    leads, text = given.leads, read(file_of(given.rules))
+    rules = parse(text, given.rules)
     figures = []
     with tempfile.TemporaryDirectory() as folder, Facts.open(Path(folder, "facts.db")) as facts:
+        facts.publish(WrittenRules(rules.id, rules.name, text))
         models = Models.open(facts.models_path)
         record(facts, touchpoints(leads=1, each=1, start=START, seed=1))
-        derive(facts, models, rules, NOW)
+        derive(facts, models, NOW)
         for each, start, floor in ((FIRST, START, 4.0), (MORE, START + SPAN, 1.0)):
             count = each * leads
             recorded = record(facts, touchpoints(leads, each, start, seed=each))
-            derived = derive(facts, models, rules, NOW)
+            derived = derive(facts, models, NOW)
             ratio = recorded.wall / derived.wall
             figures += [
                 Figure(f"recording {each} touchpoints a lead", rate(count, recorded.wall)),

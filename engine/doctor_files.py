@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
-from engine.doctor_store import BACKUP, NONE_YET, Place, Wrong, told
+from engine.doctor_store import NONE_YET, Place, Wrong, told
 from engine.errors import StoreMissing
 from engine.projections import database
 from engine.store.faults import check_format, told_clearly
 from engine.store.schema import FACTS
 from engine.store.sqlite import Format, SqliteConnection
+from engine.verify_scope import BACKUP
 
 ROOM_BYTES = 256 << 20  # the log at its longest, its way into the file, and something to spare
 DATA, LOCKS = ("", "-wal", "-shm"), (".lock", ".runner")  # what lies beside a database
@@ -30,7 +31,9 @@ def models(stack: ExitStack, place: Place) -> tuple[str, SqliteConnection | None
     if not place.models.exists() or not place.models.stat().st_size:
         return NONE_YET, None
     try:
-        return _whole(stack, place.models, database.FORMAT)
+        found, connection = _whole(stack, place.models, database.FORMAT)
+        database.check_version(connection, str(place.models))
+        return found, connection
     except Exception as error:
         file = shlex.quote(str(place.models))
         fix = f"rm {file}*, then leadledger rebuild: all of it is derived again"

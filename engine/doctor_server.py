@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 from engine import doctor_store
-from engine.doctor_store import BACKUP, CLOCK_OFF_US, NONE_YET, Place, Wrong
+from engine.doctor_store import CLOCK_OFF_US, NONE_YET, Place, Wrong
 from engine.errors import StoreAway, StoreMissing
 from engine.instants import MINUTE_US, format_instant
 from engine.projections.database import SCHEMA
@@ -14,6 +14,7 @@ from engine.store.postgres import FACTS
 from engine.store.postgres_connection import PostgresConnection, connect
 from engine.store.postgres_faults import told_clearly
 from engine.store.revision import REVISION, SELECT, check_revision
+from engine.verify_scope import BACKUP
 
 OLDEST_SERVER = 13
 DB_FUNCTIONS = "POSTGRES_ENABLE_DB_FUNCTIONS"

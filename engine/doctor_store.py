@@ -13,11 +13,12 @@ from engine.codec import HEADER_BYTES, MARKER, schema_fingerprint
 from engine.errors import EngineError, WrongKey
 from engine.instants import MINUTE_US, format_instant
 from engine.privacy import Alone, IdentifierKey, WorkspaceKey, unseal_alone
-from engine.projections.database import DERIVED_BY, live_generation
+from engine.projections import database
+from engine.projections.generations import DERIVED_BY, Generation, ready_generations, serving
 from engine.projections.projection import PROJECTIONS
-from engine.rulefile import file_of, is_id, load, parse, shipped
+from engine.rulefile import file_of, is_id, load, shipped
 from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
-from engine.store import ledger, rulebook
+from engine.store import rulebook
 from engine.store.connection import Connection
 from engine.store.facts import is_server, models_beside, system_clock
 from engine.store.gaps import gaps
@@ -25,33 +26,24 @@ from engine.store.in_force import DEFAULT_RULES, book_at
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
+from engine.verify_ledger import (
+    PUBLISHED_BY,
+    counts,
+    last_recorded,
+    missing,
+    unbalanced,
+    unusable,
+)
+from engine.verify_scope import BACKUP
 
 CLOCK_OFF_US = 5 * MINUTE_US
 FAR_BEHIND = 100_000  # positions
 SAMPLES = 20
 NONE_YET = "none yet; the first command that reads derives them"
-BACKUP = "put back a backup, or import the touchpoints again into a new database"
-_COUNTS = """
-SELECT coalesce(sum(received), 0), coalesce(sum(duplicates), 0), coalesce(sum(recorded), 0),
-    (SELECT count(*) FROM ids) + (SELECT count(*) FROM recent_ids AS recent WHERE NOT EXISTS (
-        SELECT 1 FROM ids WHERE (source, event_id) = (recent.source, recent.event_id)
-    )),
-    (SELECT count(*) FROM touchpoints),
-    (SELECT count(*) FROM stored_events WHERE topic = ?),
-    coalesce(sum(set_aside), 0), (SELECT count(*) FROM aside WHERE outcome IS NULL)
-FROM intake
-"""
 _HEADERS = f"""
 SELECT topic, substr(state, 1, {HEADER_BYTES}), count(*), min(stored_events.rowid)
 FROM stored_events GROUP BY 1, 2 ORDER BY 4
 """
-_RECORDED = "SELECT EXISTS (SELECT 1 FROM recordings WHERE first <= ? AND last >= ?)"
-
-
-_TABLES = {
-    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
-    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
-}
 
 
 class Wrong(Exception):
@@ -215,11 +207,10 @@ def positions(_: Place, connection: Connection) -> str:
     """Every position that was recorded has its event."""
     head = last_position(connection)
     empty = gaps(connection, 0, head) if head else []
-    for gap in empty:
-        if connection.execute(_RECORDED, (gap.last, gap.first)).fetchone()[0]:
-            raise Wrong(
-                f"events were recorded at the positions {gap}, and are not there any more", BACKUP
-            )
+    for gap in missing(connection, last_recorded(connection)):
+        raise Wrong(
+            f"events were recorded at the positions {gap}, and are not there any more", BACKUP
+        )
     told = f"1 to {head:,}" if head else "none yet"
     if not empty:
         return f"{told}, without a gap"
@@ -238,21 +229,8 @@ def rule_book(place: Place, connection: Connection) -> str:
     if is_id(named):
         ids.setdefault(named, "LEADLEDGER_RULES")
     for rules_id, where in ids.items():
-        try:
-            written = rulebook.written_rules(connection, rules_id)
-            rules = parse(written.toml, f"the rule set {written.name}")
-        except EngineError as error:
-            what = str(error).partition("; ")[0]
-            raise Wrong(
-                f"{where} names a rule set that cannot be used: {what}",
-                f"put back a backup of {place.name}, or use the version that published it",
-            ) from None
-        if rules.id != rules_id:
-            raise Wrong(
-                f"{where} names the rule set {written.name}, which now reads as another one, as "
-                "when a calendar of holidays has changed",
-                "use the version of leadledger that published it, or publish the rules again",
-            )
+        if wrong := unusable(connection, rules_id):
+            raise Wrong(f"{where} {wrong}", PUBLISHED_BY)
     return f"{len(entries):,} entries" if entries else f"empty: {DEFAULT_RULES} is in force"
 
 
@@ -275,35 +253,29 @@ def chosen_rules(place: Place) -> str:
 
 def conservation(_: Place, connection: Connection) -> str:
     """Received = recorded + duplicates + set aside, and what was recorded is there."""
-    for origin, came in ledger.intake(connection).items():
-        if came.received != came.recorded + came.duplicates + came.set_aside:
-            raise Wrong(
-                f"of {came.received:,} received from {origin}, {came.recorded:,} were recorded, "
-                f"{came.duplicates:,} known and {came.set_aside:,} set aside: some are lost",
-                BACKUP,
-            )
-    received, duplicates, *stored = connection.execute(_COUNTS, (TOUCHPOINT_RECORDED,)).fetchone()
-    recorded, ids, packed, events, set_aside, waiting = stored
-    if not recorded == ids == packed == events:
-        raise Wrong(
-            f"{recorded:,} touchpoints were recorded, but there are {ids:,} ids, {packed:,} packed "
-            f"rows and {events:,} events",
-            BACKUP,
-        )
-    if set_aside != waiting:
-        raise Wrong(f"{set_aside:,} were set aside, but there are {waiting:,}", BACKUP)
+    for difference in unbalanced(connection):
+        raise Wrong(difference.what, difference.fix)
+    n = counts(connection)
     return (
-        f"{received:,} received = {recorded:,} recorded + {duplicates:,} duplicates "
-        f"+ {set_aside:,} set aside"
+        f"{n.received:,} received = {n.recorded:,} recorded + {n.duplicates:,} duplicates "
+        f"+ {n.set_aside:,} set aside"
     )
 
 
 def stand(place: Place, facts: Connection, models: Connection) -> str:
     """The read models stand where the facts are, or little behind."""
-    live = live_generation(models)
-    if live is None:
+    if not database.check_version(models, place.name):
+        return "made by an older version; the first command that reads derives them anew"
+    ready = ready_generations(models)
+    if not ready:
         return "nothing derived yet; the first command that reads does"
+    try:
+        rule_book(place, facts)
+    except Wrong:
+        return "which of them serve cannot be told, for the rule book does not say"
     head, now = last_position(facts), system_clock()
+    book = book_at(facts)
+    live = serving(ready, book, now) or ready[-1]
     if live.checkpoint > head:
         behind = f"at position {live.checkpoint:,}, beyond the last one, {head:,}"
     elif head - live.checkpoint > FAR_BEHIND:
@@ -312,18 +284,19 @@ def stand(place: Place, facts: Connection, models: Connection) -> str:
         behind = f"at {format_instant(live.settled_to)}, which is yet to come"
     elif live.derived_by != DERIVED_BY:
         behind = f"as version {live.derived_by} derives rows, not {DERIVED_BY}"
-    elif live.rules_id != (book := book_at(facts).until(now).id):
-        behind = f"under the rules {live.rules_id[:12]}…, while {book[:12]}… are in force"
-    elif missing := _missing_tables(live.number, models):
+    elif not live.serves(book.until(max(now, live.settled_to))):
+        wanted = book.until(now).id
+        behind = f"under the rules {live.book_id[:12]}…, while {wanted[:12]}… are in force"
+    elif missing := _missing_tables(live, models):
         behind = f"without the tables {', '.join(missing)}"
     else:
         return f"at position {live.checkpoint:,} of {head:,}, {format_instant(live.settled_to)}"
     raise Wrong(f"the read models stand {behind}", place.command("rebuild"))
 
 
-def _missing_tables(generation: int, models: Connection) -> list[str]:
-    there = {name for (name,) in models.execute(_TABLES[models.dialect])}
-    wanted = (f"{projection.name}_{generation}" for projection in PROJECTIONS)
+def _missing_tables(generation: Generation, models: Connection) -> list[str]:
+    there = database.tables_there(models)
+    wanted = (f"{projection.name}_{generation.number}" for projection in PROJECTIONS)
     return [name for name in wanted if name not in there]
 
 

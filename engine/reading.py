@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from engine.book import Book
+from engine.instants import MINUTE_US
 from engine.progress import Progress, quiet
-from engine.projections import database
+from engine.projections import generations
 from engine.projections.database import Models
 from engine.projections.projection import READ_MODELS, Frames, Projection
 from engine.projections.runner import bring_up_to_date, chunks, derive_leads
@@ -63,19 +64,23 @@ def frames(facts: Facts, models: Models, question: Question, progress: Progress 
     """
     stored = None
     if question.live:
-        bring_up_to_date(facts, models, question.in_force, question.now, progress)
+        bring_up_to_date(facts, models, question.now, progress)
         stored = _stored(models, question)
     return stored or _folded(facts, question, progress)
 
 
 def _stored(models: Models, question: Question) -> Frames | None:
-    """The live generation; None if another process has since put one of other rules there."""
+    """The rows of the generation that serves the book; None where there is none by now.
+
+    Where other rules were published since the question was asked, it may be kept and not moved
+    any more: up to a minute that is where read models may stand.
+    """
     with models.reading() as connection:
-        live = database.live_generation(connection)
-        if live is None or not live.serves(question.in_force.until(live.settled_to)):
+        found = generations.in_force(connection, question.in_force, question.now)
+        if found is None or found.settled_to < question.now - MINUTE_US:
             return None
-        tables = database.read(connection, live, question.needs)
-    return Frames(question.in_force, live.settled_to, tables)
+        tables = generations.read(connection, found, question.needs)
+    return Frames(question.in_force, found.settled_to, tables)
 
 
 def _folded(facts: Facts, question: Question, progress: Progress) -> Frames:

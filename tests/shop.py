@@ -4,25 +4,21 @@ from pathlib import Path
 
 from engine import reading
 from engine.book import Book
-from engine.projections import database, runner
-from engine.projections.database import Models
+from engine.projections import generations, runner
+from engine.projections.database import Models, tables_there
 from engine.projections.projection import PROJECTIONS
-from engine.projections.runner import bring_up_to_date, rebuild
+from engine.projections.runner import book_known, bring_up_to_date, derive_leads, rebuild
 from engine.reading import Question
 from engine.rulefile import parse
 from engine.store.facts import Facts, models_of
+from engine.store.rulebook import WrittenRules
 from engine.touchpoint import Identifier
 from tests.read_side import RULES, touch
 from tests.storing import store
 
-SMALL = parse(RULES)
-OTHER = parse(RULES.replace('after_silence = "30d"', 'after_silence = "5d"'))
-
-
-TABLES = {
-    "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'table'",
-    "postgresql": "SELECT tablename FROM pg_tables WHERE schemaname = 'models'",
-}
+COLD_SOON = RULES.replace('after_silence = "30d"', 'after_silence = "5d"')
+SMALL, OTHER = parse(RULES), parse(COLD_SOON)
+TEXTS = {SMALL.id: RULES, OTHER.id: COLD_SOON}
 
 
 def lead(number):
@@ -30,7 +26,7 @@ def lead(number):
 
 
 def about(number, at, **fields):
-    """A touchpoint of one lead."""
+    """A touchpoint of one lead; 0 is what rules are published under."""
     fields = {"event_id": f"{number}-{at}", **fields}
     return touch(at, identifiers=lead(number), **fields)
 
@@ -41,7 +37,10 @@ def retraction(event_id):
 
 
 class Shop:
-    """Facts and read models in a folder, or at the URL of a database."""
+    """Facts and read models in a folder, or at the URL of a database.
+
+    Rules that are not in force are published for all time first, which takes a position.
+    """
 
     def __init__(self, where):
         url = where / "facts.db" if isinstance(where, Path) else where
@@ -52,16 +51,35 @@ class Shop:
     def record(self, *touchpoints):
         store(self.facts, *touchpoints)
 
+    def publish(self, text, since=None):
+        rules = parse(text)
+        self.facts.publish(WrittenRules(rules.id, rules.name, text), since)
+
+    def put_in_force(self, rules):
+        if book_known(self.facts).id != rules.id:
+            self.publish(TEXTS[rules.id])
+
     def keep_up(self, now, rules=SMALL):
-        return bring_up_to_date(self.facts, self.models, Book.always(rules), now)
+        self.put_in_force(rules)
+        return bring_up_to_date(self.facts, self.models, now)
 
     def rebuild(self, now, chunk=runner.CHUNK, rules=SMALL):
-        return rebuild(self.facts, self.models, Book.always(rules), now, chunk=chunk)
+        self.put_in_force(rules)
+        return rebuild(self.facts, self.models, now, chunk=chunk)
 
     def stored(self):
         return stored(self.models)
 
+    def told_truly(self, generation, book=None):
+        """Whether every row is that of as-of and known-at where a generation stands."""
+        rows, (settled_to, checkpoint) = stored(self.models, generation)
+        book = book or book_known(self.facts, checkpoint).until(settled_to)
+        leads, as_of = self.facts.lead_numbers(), (settled_to, PROJECTIONS, checkpoint)
+        tables = derive_leads(self.facts, leads, book, *as_of)
+        return all(sorted(rows[name]) == sorted(tables[name].rows()) for name in rows)
+
     def frames(self, **asked):
+        self.put_in_force(SMALL)
         return reading.frames(self.facts, self.models, Question(Book.always(SMALL), **asked))
 
     def close(self):
@@ -69,17 +87,17 @@ class Shop:
         self.facts.close()
 
 
-def stored(models):
-    """All rows of all tables of the live generation, and where it stands."""
+def stored(models, generation=None):
+    """All rows of all tables of a generation, else the newest, and where it stands."""
     with models.reading() as connection:
-        live = database.live_generation(connection)
+        one = generation or generations.ready_generations(connection)[-1]
         tables = {
             projection.name: connection.execute(
-                f"SELECT * FROM {projection.name}_{live.number} ORDER BY {key_of(projection)}"
+                f"SELECT * FROM {projection.name}_{one.number} ORDER BY {key_of(projection)}"
             ).fetchall()
             for projection in PROJECTIONS
         }
-    return tables, (live.settled_to, live.checkpoint)
+    return tables, (one.settled_to, one.checkpoint)
 
 
 def key_of(projection):
@@ -89,9 +107,8 @@ def key_of(projection):
 def tables_of(models):
     """The names of all tables that are there, with the number of their generation."""
     with models.reading() as connection:
-        names = connection.execute(TABLES[connection.dialect])
-        return {name for (name,) in names} - {"generations"}
+        return tables_there(connection) - {"generations", "runs"}
 
 
-def all_of(number):
-    return {f"{projection.name}_{number}" for projection in PROJECTIONS}
+def all_of(*numbers):
+    return {f"{projection.name}_{number}" for projection in PROJECTIONS for number in numbers}

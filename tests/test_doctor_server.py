@@ -261,7 +261,7 @@ def test_events_that_are_gone_are_found_and_positions_never_used_are_no_fault(se
 
 
 def test_a_checkpoint_beyond_the_facts_is_found(served):
-    served.change("UPDATE models.generations SET checkpoint = 99 WHERE state = 'live'")
+    served.change("UPDATE models.generations SET checkpoint = 99 WHERE state = 'ready'")
     found = served.examine()
     assert wrong(found) == {"checkpoint"}
     assert found["checkpoint"]["fix"] == "run leadledger rebuild, with the same --db"

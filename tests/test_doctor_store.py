@@ -270,6 +270,15 @@ def test_events_that_are_gone_from_recorded_positions_are_found(workspace):
     assert "at the positions 2, and are not there" in found["positions"]["what"]
 
 
+def test_read_models_of_an_older_version_are_no_fault(workspace):
+    workspace.change("PRAGMA user_version = 1", file=workspace.models)
+    found = workspace.examine()
+    assert not wrong(found)
+    assert "made by an older version" in found["checkpoint"]["what"]
+    assert workspace.run("pipeline").exit_code == 0
+    assert "older" not in workspace.examine()["checkpoint"]["what"]
+
+
 def test_read_models_of_another_version_may_go(workspace):
     workspace.change("PRAGMA user_version = 99", file=workspace.models)
     found = workspace.examine()

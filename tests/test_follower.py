@@ -6,26 +6,23 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from engine import metrics
+from engine import metrics, replay
 from engine.book import Book
 from engine.errors import ReadModelsDamaged, RunnerOvertaken, StoreAway
 from engine.instants import MINUTE_US
-from engine.projections import database as models_database
-from engine.projections import follower, runner
-from engine.projections.database import Generation, Models, Stand
+from engine.projections import follower, generations, runner
+from engine.projections.database import Models
 from engine.projections.follower import Follower, Stood, Stopped, follow
-from engine.projections.projection import PROJECTIONS
+from engine.projections.generations import Generation, Stand
 from engine.projections.runner import derive_leads
-from engine.rulefile import parse
 from engine.store.gaps import Reach
-from engine.store.rulebook import WrittenRules
-from tests.read_side import DAY, RULES
+from tests.read_side import DAY
 from tests.services.process import wait_until
-from tests.shop import OTHER, SMALL, Shop, about, retraction
+from tests.shop import COLD_SOON, OTHER, SMALL, Shop, about, retraction
 from tests.storing import Clock
 
 NOW = 100 * MINUTE_US
-LIVE = Generation(1, "live", "r", 1, NOW, 40, "")
+LIVE = Generation(1, "ready", "r", 1, NOW, 40, "")
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def registry(monkeypatch):
 def ours(shop):
     """A shop under the rules SMALL, whose clock is moved by hand."""
     shop.facts.clock = Clock(DAY)
-    shop.facts.publish(WrittenRules(SMALL.id, "small", RULES))
+    shop.put_in_force(SMALL)
     return shop
 
 
@@ -92,8 +89,7 @@ def test_a_lead_changes_when_its_time_comes_though_nothing_is_recorded(ours):
 def test_rules_are_followed_from_the_instant_at_which_they_come_into_force(ours):
     ours.record(about(1, DAY))
     follows = Follower(ours.facts, ours.models)
-    cold = RULES.replace('after_silence = "30d"', 'after_silence = "5d"')
-    ours.facts.publish(WrittenRules(parse(cold).id, "cold", cold), effective_at=7 * DAY)
+    ours.publish(COLD_SOON, since=7 * DAY)
     ours.facts.clock.now = 7 * DAY - 1
     follows.step()
     assert follows.step() is None
@@ -107,21 +103,51 @@ def test_batch_by_batch_every_row_is_what_was_known_at_the_checkpoint(ours):
     follows = Follower(ours.facts, ours.models, batch=3)
     follows.step()
     ours.record(*(about(1 + number % 4, number) for number in range(7)), retraction("2-1"))
-    moves = []
-    while (moved := follows.step()) is not None:
-        moves.append(moved)
-        with ours.models.reading() as connection:
-            live = models_database.live_generation(connection)
-            tables = models_database.read(connection, live, PROJECTIONS)
-        known = ours.facts.lead_numbers()
-        stand = live.settled_to, PROJECTIONS, live.checkpoint
-        then = derive_leads(ours.facts, known, Book.always(SMALL), *stand)
-        for name, rows in tables.items():
-            assert rows.equals(then[name].sort(then[name].columns[:3])), name
-    assert moves == [3, 3, 2]
+    assert moves(ours, follows) == [3, 3, 2]
     kept = ours.stored()
     ours.rebuild(DAY)
     assert ours.stored() == kept
+
+
+def moves(shop, follows):
+    """By how many positions each step goes on; after each, every row is what was known then."""
+    found = []
+    while (moved := follows.step()) is not None:
+        found.append(moved)
+        (live,) = ready(shop)
+        assert shop.told_truly(live)
+    return found
+
+
+def ready(shop):
+    with shop.models.reading() as connection:
+        return generations.ready_generations(connection)
+
+
+def test_rules_published_amid_a_batch_judge_from_the_position_at_which_they_are_known(ours):
+    follows = Follower(ours.facts, ours.models, batch=3)
+    follows.step()
+    ours.record(*(about(number, 0) for number in range(1, 6)))
+    ours.publish(COLD_SOON)
+    ours.record(about(6, 0))
+    ours.facts.clock.now = 6 * DAY
+    assert moves(ours, follows) == [7]
+    assert {row[3] for row in ours.stored()[0]["stage_visits"]} == {"visitor", "cold"}
+
+
+def test_a_shadow_is_taken_at_once_to_where_its_rules_are_known(ours):
+    follows = Follower(ours.facts, ours.models, batch=3)
+    follows.step()
+    rules = replay.written(COLD_SOON, "test")
+    run = replay.start(ours.facts, ours.models, rules)
+    ours.record(*(about(number, 0) for number in range(1, 8)))
+    ours.publish(COLD_SOON)  # as one does who dies right then
+    ours.record(*(about(number, 1) for number in range(1, 8)))
+    steps = [follows.step() for _ in range(2)]
+    live = ready(ours)[-1]
+    assert (live.number, live.book_id) == (run.generation, OTHER.id)
+    assert ours.told_truly(live)
+    assert steps == [15, None]
 
 
 def test_other_processes_may_read_and_rebuild_meanwhile(ours):
@@ -198,7 +224,7 @@ def test_what_is_away_is_waited_for_and_nothing_is_lost(ours, hasty, monkeypatch
 def rows_of(shop, name):
     try:
         return len(shop.stored()[0][name])
-    except AttributeError:  # nothing is live yet
+    except IndexError:  # nothing is ready yet
         return None
 
 
@@ -248,6 +274,7 @@ def test_told_to_stop_before_it_has_filled_it_leaves_what_is_live(ours):
     ours.record(about(1, 0))
     ours.keep_up(DAY, rules=OTHER)
     before = ours.stored()
+    ours.put_in_force(SMALL)
     with pytest.raises(Stopped):
         Follower(ours.facts, ours.models, stopping=lambda: True).step()
     assert ours.stored() == before
@@ -286,8 +313,8 @@ def overwrite(shop, live):
     leads = shop.facts.lead_numbers()
     nothing = derive_leads(shop.facts, leads[:0], Book.always(SMALL), 0)
     with shop.models.writing() as connection:
-        models_database.replace(connection, live, leads, nothing)
-        models_database.move_to(connection, live, Stand(3 * DAY, 1, ""))
+        generations.move_to(connection, live, Stand(3 * DAY, 1, ""))
+        generations.replace(connection, live, leads, nothing)
 
 
 @pytest.mark.services

@@ -10,13 +10,15 @@ from engine.edge import Edge, Row
 from engine.folding import fold
 from engine.privacy import WorkspaceKey
 from engine.projections import runner
-from engine.projections.database import Models, live_generation, read
+from engine.projections.database import Models
+from engine.projections.generations import read, ready_generations
 from engine.projections.projection import PROJECTIONS
 from engine.rulefile import parse
 from engine.states import funnel_documents, state_documents
 from engine.store.append import append
 from engine.store.facts import Facts, models_of
 from engine.store.rebuild import TABLES, rebuild, rebuild_evidence
+from engine.store.rulebook import WrittenRules
 from engine.touchpoint import Encoded
 from tests import storeless
 from tests.naive import run
@@ -65,23 +67,28 @@ def test_leads_are_those_of_the_naive_model_in_whatever_order_evidence_comes(see
     assert reads == [(read.states, read.funnels) for read in expected.reads]
 
 
+def publish(facts, text):
+    rules = parse(text)
+    facts.publish(WrittenRules(rules.id, rules.name, text))
+
+
 def rows(models):
     with models.reading() as connection:
-        return read(connection, live_generation(connection), PROJECTIONS)
+        return read(connection, ready_generations(connection)[-1], PROJECTIONS)
 
 
 @seeds_over_each(sqlite=60, postgresql=10)
 def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
     random, rules, history, _ = people_case(1000 + seed)
-    rules = parse(rules)
     with Facts.open(facts_url) as facts:
+        publish(facts, rules)
         models = Models.open(models_of(facts_url))
         for number, _ in enumerate(told(random, facts, history)):
             if number % 3 == 0 or chance(random, 30):
-                runner.bring_up_to_date(facts, models, Book.always(rules), storeless.RECEIVED_AT)
-        runner.bring_up_to_date(facts, models, Book.always(rules), storeless.RECEIVED_AT)
+                runner.bring_up_to_date(facts, models, storeless.RECEIVED_AT)
+        runner.bring_up_to_date(facts, models, storeless.RECEIVED_AT)
         kept = rows(models)
-        runner.rebuild(facts, models, Book.always(rules), storeless.RECEIVED_AT)
+        runner.rebuild(facts, models, storeless.RECEIVED_AT)
         anew = rows(models)
         models.close()
     for name, table in anew.items():
@@ -92,7 +99,6 @@ def test_read_models_kept_up_to_date_are_those_derived_anew(seed, facts_url):
 def test_consumers_that_race_and_a_runner_beside_them_leave_what_one_would(seed, facts_url):
     random, rules, history, instants = people_case(4000 + seed)
     expected = run(rules, history, instants, identity=FEW)
-    parsed = parse(rules)
     shares = [random.sample(history, len(history)), random.choices(history, k=len(history))]
 
     def consume(share):
@@ -100,19 +106,20 @@ def test_consumers_that_race_and_a_runner_beside_them_leave_what_one_would(seed,
             for _ in told(Random(seed), facts, share):
                 pass
 
-    Facts.open(facts_url).close()
+    with Facts.open(facts_url) as facts:
+        publish(facts, rules)
     models = Models.open(models_of(facts_url))
     with ThreadPoolExecutor(2) as pool, Facts.open(facts_url) as facts:
         facts.too_common = FEW
         consumers = [pool.submit(consume, share) for share in shares]
         while not all(consumer.done() for consumer in consumers):
-            runner.bring_up_to_date(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
+            runner.bring_up_to_date(facts, models, storeless.RECEIVED_AT)
         for consumer in consumers:
             consumer.result()
         reads = [exported(facts, rules, at) for at in instants]
-        runner.bring_up_to_date(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
+        runner.bring_up_to_date(facts, models, storeless.RECEIVED_AT)
         caught_up = rows(models)
-        runner.rebuild(facts, models, Book.always(parsed), storeless.RECEIVED_AT)
+        runner.rebuild(facts, models, storeless.RECEIVED_AT)
         anew = rows(models)
     models.close()
     assert reads == [(read.states, read.funnels) for read in expected.reads]

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from engine.privacy import IdentifierKey, WorkspaceKey
-from engine.rulefile import load, shipped
+from engine.projections.runner import rebuild
 from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY
 from engine.store.facts import system_clock
 from tests.read_side import DAY
@@ -65,7 +65,7 @@ def workplace(shop, facts_url, tmp_path):
 def same_when_rebuilt(shop):
     kept, stand = shop.stored()
     shop.facts.clock = lambda: stand[0]
-    shop.rebuild(stand[0], rules=load(shipped()["default"]))
+    rebuild(shop.facts, shop.models, stand[0])
     return shop.stored() == (kept, stand)
 
 

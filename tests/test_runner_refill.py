@@ -2,12 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.book import Book
-from engine.projections import database
+from engine.projections import generations
 from engine.projections.database import Models
-from engine.projections.runner import rebuild
+from engine.projections.runner import book_known, rebuild
 from tests.read_side import DAY
-from tests.shop import OTHER, SMALL, Shop, about, stored
+from tests.shop import OTHER, SMALL, Shop, about, all_of, stored, tables_of
 
 
 def test_a_clock_that_was_put_back_does_not_take_the_read_models_along(shop):
@@ -24,7 +23,7 @@ def test_refilled_under_other_rules_the_read_models_do_not_go_back_in_time_eithe
     assert shop.keep_up(2 * DAY, rules=OTHER).settled_to == 9 * DAY
     tables, _ = shop.stored()
     assert [row[3] for row in tables["stage_visits"]] == ["visitor", "cold"]  # as of day 9
-    monkeypatch.setattr(database, "DERIVED_BY", database.DERIVED_BY + 1)
+    monkeypatch.setattr(generations, "DERIVED_BY", generations.DERIVED_BY + 1)
     assert shop.keep_up(2 * DAY, rules=OTHER).settled_to == 9 * DAY
 
 
@@ -57,8 +56,9 @@ def test_read_models_of_other_facts_do_not_say_how_late_it_is(shop_file, tmp_pat
 
 def test_two_who_refill_at_once_agree_and_leave_one_generation(shop, facts_url):
     first, second = shop, Shop(facts_url)  # as two processes have them
-    first.record(*(about(number, 0) for number in range(20)))
+    first.record(*(about(number, 0) for number in range(1, 21)))
     first.keep_up(6 * DAY)
+    first.put_in_force(OTHER)
     with ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(one.keep_up, now, OTHER)
@@ -67,7 +67,7 @@ def test_two_who_refill_at_once_agree_and_leave_one_generation(shop, facts_url):
     assert {run.result().number for run in runs} == {2}
     assert max(run.result().settled_to for run in runs) == 8 * DAY
     kept = first.stored()
-    assert kept[1] == (8 * DAY, 20)
+    assert kept[1] == (8 * DAY, 22)  # two rule sets took positions
     second.rebuild(8 * DAY, rules=OTHER)
     assert first.stored() == kept
     second.close()
@@ -75,20 +75,22 @@ def test_two_who_refill_at_once_agree_and_leave_one_generation(shop, facts_url):
 
 def test_who_refills_under_other_rules_meanwhile_takes_the_place_of_the_whole(shop, facts_url):
     first, second = shop, Shop(facts_url)
-    first.record(*(about(number, 0) for number in range(20)))
+    first.record(*(about(number, 0) for number in range(1, 21)))
     with ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(one.keep_up, 6 * DAY, rules)
             for one, rules in ((first, SMALL), (second, OTHER))
         ]
     last = max((run.result() for run in runs), key=lambda generation: generation.number)
+    assert tables_of(first.models) == all_of(last.number)
     stages = {row[3] for row in first.stored()[0]["stage_visits"]}
-    assert stages == ({"visitor"} if last.rules_id == SMALL.id else {"visitor", "cold"})
+    assert stages == ({"visitor"} if last.book_id == SMALL.id else {"visitor", "cold"})
+    assert last.book_id == book_known(first.facts).id
     second.close()
 
 
 def test_readers_see_one_whole_generation_while_another_is_filled(shop):
-    shop.record(*(about(number, 0) for number in range(6)))
+    shop.record(*(about(number, 0) for number in range(1, 7)))
     shop.keep_up(6 * DAY)
     before = shop.stored()
     beside, seen = Models.open(shop.models_at), []
@@ -97,7 +99,8 @@ def test_readers_see_one_whole_generation_while_another_is_filled(shop):
     def look(done, total):
         seen.append(stored(beside))
 
-    rebuild(shop.facts, shop.models, Book.always(OTHER), 7 * DAY, look, chunk=2)
+    shop.put_in_force(OTHER)
+    rebuild(shop.facts, shop.models, 7 * DAY, look, chunk=2)
     assert len(seen) == 4
     assert all(one == before for one in seen)
     assert stored(beside) != before
@@ -105,13 +108,13 @@ def test_readers_see_one_whole_generation_while_another_is_filled(shop):
 
 
 def test_a_reader_keeps_the_generation_that_it_began_with_though_its_tables_are_dropped(shop):
-    shop.record(*(about(number, 0) for number in range(6)))
+    shop.record(*(about(number, 0) for number in range(1, 7)))
     shop.keep_up(6 * DAY)
     before = shop.stored()
     beside = Models.open(shop.models_at)
     with beside.reading() as connection:
-        assert database.live_generation(connection).number == 1
+        assert [one.number for one in generations.ready_generations(connection)] == [1]
         shop.keep_up(7 * DAY, rules=OTHER)
         assert stored(beside) == before
-    assert stored(beside)[1] == (7 * DAY, 6)
+    assert stored(beside)[1] == (7 * DAY, 8)
     beside.close()

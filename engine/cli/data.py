@@ -126,7 +126,8 @@ def _derive_anew(opened: Session) -> tuple[int, int]:
     """The number of the new generation, and how many leads are in it."""
     from engine.errors import ReadModelsDamaged
     from engine.projections import runner
-    from engine.projections.database import Models, lead_count
+    from engine.projections.database import Models
+    from engine.projections.generations import lead_count
 
     with progress("Deriving leads") as report:
         facts = opened.facts
@@ -135,8 +136,7 @@ def _derive_anew(opened: Session) -> tuple[int, int]:
         except ReadModelsDamaged:
             Models.discard(opened.models_at)
             models = opened.models
-        now = facts.clock()
-        generation = runner.rebuild(facts, models, opened.book_in_force, now, report)
+        generation = runner.rebuild(facts, models, facts.clock(), report)
         with models.reading() as connection:
             return generation.number, lead_count(connection, generation)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "head": "data",
     "rebuild": "data",
     "project": "project",
+    "announce": "announce",
     "backup": "backup",
     "migrate": "migrate",
     "kafka": "kafka",
@@ -38,7 +39,9 @@ COMMANDS = {
     "pipeline": "reports",
     "funnel": "reports",
     "rules": "rules",
+    "replay": "replay",
     "touchpoint": "touchpoint",
+    "audit": "audit",
 }
 
 

@@ -47,9 +47,9 @@ def _bring_up_to_date(opened: Session) -> None:
     from engine.instants import format_instant
     from engine.projections import runner
 
-    facts, book = opened.facts, opened.book_in_force
+    facts = opened.facts
     with progress("Deriving leads") as report:
-        live = runner.bring_up_to_date(facts, opened.models, book, facts.clock(), report)
+        live = runner.bring_up_to_date(facts, opened.models, facts.clock(), report)
     click.echo(f"position {live.checkpoint:,}, as of {format_instant(live.settled_to)}")
 
 

@@ -16,12 +16,12 @@ from engine import metrics
 from engine.backoff import Backoff
 from engine.errors import StoreAway, StoreFull, StoreIO
 from engine.instants import MINUTE_US
-from engine.projections import database
-from engine.projections.database import Generation, Models
-from engine.projections.runner import bring_up_to_date, derive_leads
+from engine.projections import generations
+from engine.projections.database import Models
+from engine.projections.generations import Generation
+from engine.projections.runner import book_known, bring_up_to_date, derive_leads
 from engine.store.facts import Facts
 from engine.store.gaps import Gap, Reach
-from engine.store.in_force import book_at
 
 BATCH = 20_000  # positions that become visible at once
 SHORTEST_S, LONGEST_S = 0.01, 0.25  # between two looks
@@ -128,24 +128,20 @@ class Follower:
 
     def _load_code(self) -> None:
         """Derive nothing, so that whoever comes first waits for no compiled code to be loaded."""
-        now = self._facts.clock()
-        with self._facts.snapshot() as connection:
-            book = book_at(connection)
-        derive_leads(self._facts, np.array([], np.int64), book, now)
+        book = book_known(self._facts)
+        derive_leads(self._facts, np.array([], np.int64), book, self._facts.clock())
 
     def _brought_forward(self, now: int) -> Stood:
-        with self._facts.snapshot() as connection:
-            book, head = book_at(connection), self._facts.head()
-        live = bring_up_to_date(
-            self._facts, self._models, book, now, self._stop_between, self._batch
-        )
+        head = self._facts.head()
+        live = bring_up_to_date(self._facts, self._models, now, self._stop_between, self._batch)
+        book = book_known(self._facts, live.checkpoint)
         with self._models.reading() as connection:
-            live = database.live_generation(connection) or live
-            due = database.next_due(connection, live)
+            found = generations.in_force(connection, book, now)  # another may have filled it since
+            due = generations.next_due(connection, found) if found else now
         if live.checkpoint >= head:
             metrics.read_models_complete(now / SECOND_US)
         changes = [at for at in (due, book.next_after(now)) if at is not None]
-        return Stood(live, min(changes, default=None))
+        return Stood(found or live, min(changes, default=None))
 
     def _stop_between(self, done: int, total: int) -> None:
         """Stop between chunks of leads; what was derived of a batch is undone."""

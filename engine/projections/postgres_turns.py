@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import psycopg
 
-from engine.projections.turns import DERIVING, FOLLOWING
+from engine.projections.turns import FOLLOWING
 from engine.store.postgres import EVENTS, named
 from engine.store.postgres_connection import PostgresConnection, connect
 from engine.store.postgres_faults import told_clearly
@@ -29,12 +29,12 @@ class PostgresTurns:
 
     def __init__(self, url: str, schema: str) -> None:
         self._url, self._schema = url, schema
-        self._sessions = {name: _Session() for name in (DERIVING, FOLLOWING)}
+        self._sessions: dict[str, _Session] = {}
 
     @contextmanager
     def take(self, name: str, *, wait: bool) -> Iterator[bool]:
         """Hold an advisory lock; where its session is lost, so is the lock."""
-        session, key = self._sessions[name], _key(self._schema, name)
+        session, key = self._session(name), _key(self._schema, name)
         if not session.used.acquire(blocking=wait):
             yield False
             return
@@ -51,7 +51,7 @@ class PostgresTurns:
 
     def rest(self, seconds: float) -> None:
         """Wait for the notification that comes when an event was recorded."""
-        connection = self._sessions[FOLLOWING].connection
+        connection = self._session(FOLLOWING).connection
         assert connection is not None, "whoever rests has the turn at following"
         with told_clearly(named(self._url)):
             for _ in connection.raw.notifies(timeout=seconds, stop_after=1):
@@ -62,6 +62,9 @@ class PostgresTurns:
         for session in self._sessions.values():
             if session.connection is not None:
                 session.connection.close()
+
+    def _session(self, name: str) -> _Session:
+        return self._sessions.setdefault(name, _Session())
 
     def _locked(self, session: _Session, name: str, key: int, wait: bool) -> bool:
         with told_clearly(named(self._url)):

@@ -7,7 +7,6 @@ what a rebuild gives is what was there before.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from hashlib import sha256
 from itertools import chain, islice
 
 import numpy as np
@@ -19,10 +18,12 @@ from engine.crash import reached
 from engine.errors import StoreLocked
 from engine.folding import fold
 from engine.progress import Progress, quiet
-from engine.projections import database
-from engine.projections.database import Generation, Models, Stand
+from engine.projections import generations
+from engine.projections.database import Models
+from engine.projections.generations import Generation, Stand
 from engine.projections.projection import PROJECTIONS, Projection, Tables, derived
 from engine.store.facts import Facts
+from engine.store.in_force import book_at
 
 CHUNK = 10_000  # leads folded at once: what memory is bounded by
 
@@ -30,52 +31,63 @@ CHUNK = 10_000  # leads folded at once: what memory is bounded by
 def bring_up_to_date(
     facts: Facts,
     models: Models,
-    book: Book,
     now: int,
     progress: Progress = quiet,
     most: int | None = None,
 ) -> Generation:
-    """Derive what is due: leads touched since the checkpoint, and leads whose time has come.
+    """Derive what is due in the generation that serves the rule book: the one readers go through.
 
-    All leads are derived where no generation is live, or the live one is of another book or
-    other facts; a book is another as soon as its next rule set comes into force. What is
-    derived becomes visible at once. `now` is in microseconds, UTC; a clock that was put back
-    does not take the read models along, whether they are caught up or filled anew. Caught up,
-    the checkpoint moves by `most` positions at most. Not to be called within a snapshot of the
-    facts.
+    What is due are leads touched since the checkpoint, and leads whose time has come. All leads
+    are derived anew where no generation serves the book, as soon as its next rule set comes
+    into force, or where all are of other facts. What is derived becomes visible at once. `now` is
+    in microseconds, UTC; a clock that was put back does not take the read models along, whether
+    they are caught up or filled anew. Caught up, the checkpoint moves by `most` positions at
+    most, but to where the book is known that the rows are of. Not to be called within a snapshot
+    of the facts.
 
     Raises:
         ReadModelsDamaged, RunnerOvertaken, StoreReadOnly, StoreFull, StoreAway: See there.
     """
     with models.sole_runner():
-        live = _live(facts, models)
-        if live is None:
-            return _fill(facts, models, book, now, progress)
-        now = max(now, live.settled_to)
-        if not live.serves(book.until(now)):
-            return _fill(facts, models, book, now, progress)
-        stand = _stand(facts, now, facts.reach(live.checkpoint, most).upto)
-        return _catch_up(facts, models, live, book, stand, progress)
+        ready = of_these_facts(facts, models)
+        complete = facts.reach(max((one.checkpoint for one in ready), default=0)).upto
+        book = book_known(facts, complete)
+        generation = generations.serving(ready, book, now)
+        if generation is None:
+            return _fill(facts, models, max([now, *(one.settled_to for one in ready)]), progress)
+        now = max(now, generation.settled_to)
+        upto = facts.reach(generation.checkpoint, most).upto
+        if not generation.serves(book_known(facts, upto).until(now)):
+            upto = complete  # a shadow of rules that were published later than that
+        stand = stand_at(facts, now, upto)
+        return catch_up(facts, models, generation, book.until(now), stand, progress)
 
 
 def rebuild(
-    facts: Facts,
-    models: Models,
-    book: Book,
-    now: int,
-    progress: Progress = quiet,
-    chunk: int = CHUNK,
+    facts: Facts, models: Models, now: int, progress: Progress = quiet, chunk: int = CHUNK
 ) -> Generation:
-    """Derive all leads into a new generation, which then takes the live one's place.
+    """Derive all leads into a new generation, which then takes the place of the one in force.
 
-    It stands no earlier than the live one, unless that one stands in the future: of a
+    It stands no earlier than that one, unless that one stands in the future: of a
     clock that was ahead this is the way back.
     """
     with models.sole_runner():
-        live = _live(facts, models)
-        if live is not None and live.settled_to <= facts.clock():
-            now = max(now, live.settled_to)
-        return _fill(facts, models, book, now, progress, chunk)
+        before = generations.serving(of_these_facts(facts, models), book_known(facts), now)
+        if before is not None and before.settled_to <= facts.clock():
+            now = max(now, before.settled_to)
+        return _fill(facts, models, now, progress, chunk)
+
+
+def sweep(facts: Facts, models: Models) -> None:
+    """Drop the generations that nobody needs; what is in use now is swept next time.
+
+    To be called by the sole runner. Where rules were published that none serves yet, the newest
+    stays until one does.
+    """
+    ready = of_these_facts(facts, models)
+    needed = generations.serving(ready, book_known(facts), facts.clock())
+    with suppress(StoreLocked), models.writing() as connection:
+        generations.sweep(connection, needed or (ready[-1] if ready else None))
 
 
 def derive_leads(
@@ -101,66 +113,77 @@ def chunks(
     progress(len(leads), len(leads))
 
 
-def _live(facts: Facts, models: Models) -> Generation | None:
-    """The live generation, if there is one and it is of these facts."""
-    with models.reading() as connection:
-        live = database.live_generation(connection)
-    if live is None or _anchor(facts, live.checkpoint) != live.anchor:
-        return None
-    return live
-
-
-def _catch_up(
+def catch_up(
     facts: Facts,
     models: Models,
-    live: Generation,
+    generation: Generation,
     book: Book,
     stand: Stand,
-    progress: Progress,
+    progress: Progress = quiet,
 ) -> Generation:
+    """Take a generation on to a later stand, in one transaction; the book is the one it is of.
+
+    Raises:
+        RunnerOvertaken: Another process moved it meanwhile, or cleared it away.
+    """
     with facts.snapshot():
         with models.reading() as connection:
-            due = database.due_leads(connection, live, stand.settled_to)
-        leads = np.union1d(facts.touched_leads(live.checkpoint, stand.checkpoint), due)
+            generations.check_stands(connection, generation)
+            due = generations.due_leads(connection, generation, stand.settled_to)
+        leads = np.union1d(facts.touched_leads(generation.checkpoint, stand.checkpoint), due)
         parts = _derived(facts, chunks(leads, CHUNK, progress), book, stand)
         first = [*islice(parts, 1)]  # before others have to wait: code may have to be compiled
         reached("runner.derived")
         with models.writing() as connection:
-            for chunk, tables in chain(first, parts):
-                database.replace(connection, live, chunk, tables)
-            reached("runner.replaced")
-            moved = database.move_to(connection, live, stand)
+            moved = generations.move_to(connection, generation, stand)
             reached("runner.moved")
+            for chunk, tables in chain(first, parts):
+                generations.replace(connection, generation, chunk, tables)
+            reached("runner.replaced")
     reached("runner.kept")
     metrics.derived(len(leads))
     return moved
 
 
+def of_these_facts(facts: Facts, models: Models) -> list[Generation]:
+    """The generations that are ready, without those that came from other facts."""
+    with models.reading() as connection:
+        ready = generations.ready_generations(connection)
+    return [one for one in ready if facts.anchor(one.checkpoint) == one.anchor]
+
+
+def book_known(facts: Facts, position: int | None = None) -> Book:
+    """The rule book as known at a position; None: as it is."""
+    with facts.snapshot() as connection:
+        return book_at(connection, position)
+
+
+def stand_at(facts: Facts, settled_to: int, checkpoint: int) -> Stand:
+    """An instant and a position to derive rows of."""
+    return Stand(settled_to, checkpoint, facts.anchor(checkpoint))
+
+
 def _fill(
-    facts: Facts,
-    models: Models,
-    book: Book,
-    now: int,
-    progress: Progress,
-    size: int = CHUNK,
+    facts: Facts, models: Models, now: int, progress: Progress, size: int = CHUNK
 ) -> Generation:
-    """Fill a new generation, chunk by chunk in transactions of their own, and let it go live."""
-    stand = _stand(facts, now, facts.reach(0).upto)
+    """Fill a new generation, chunk by chunk in transactions of their own, and let it be ready."""
+    stand = stand_at(facts, now, facts.reach(0).upto)
     with facts.snapshot():
+        book = book_known(facts, stand.checkpoint).until(now)
         with models.writing() as connection:
-            generation = database.begin(connection, book.until(stand.settled_to).id, stand)
+            generation = generations.begin(connection, book.id, stand)
+            generations.clear(connection, generation)
         reached("runner.begun")
         leads = chunks(facts.lead_numbers(), size, progress)
         for chunk, tables in _derived(facts, leads, book, stand):
             with models.writing() as connection:
-                database.fill(connection, generation, tables)
+                generations.fill(connection, generation, tables)
             metrics.derived(len(chunk))
     reached("runner.filled")
     with models.writing() as connection:
-        filled = database.go_live(connection, generation)
-    reached("runner.live")
-    with suppress(StoreLocked), models.writing() as connection:
-        database.sweep(connection)  # what is in use now is swept next time
+        filled = generations.make_ready(connection, generation)
+    reached("runner.ready")
+    sweep(facts, models)
     return filled
 
 
@@ -171,19 +194,3 @@ def _derived(
     upto = None if facts.head() == stand.checkpoint else stand.checkpoint
     for chunk in leads:
         yield chunk, derive_leads(facts, chunk, book, stand.settled_to, PROJECTIONS, upto)
-
-
-def _stand(facts: Facts, settled_to: int, checkpoint: int) -> Stand:
-    return Stand(settled_to, checkpoint, _anchor(facts, checkpoint))
-
-
-def _anchor(facts: Facts, position: int) -> str:
-    """What the event at a position, and how leads are told apart, is known by; empty at 0."""
-    with facts.snapshot() as connection:
-        event = connection.execute(
-            "SELECT originator_id, state FROM stored_events WHERE stored_events.rowid = ?",
-            (position,),
-        ).fetchone()
-    if not event:
-        return ""
-    return sha256(b"%d " % facts.too_common + event[0].encode() + event[1]).hexdigest()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from engine.store.faults import files_told_clearly
 
-DERIVING, FOLLOWING = "runner", "follower"
+DERIVING, FOLLOWING, REPLAYING = "runner", "follower", "replay"
 
 
 class Turns(Protocol):

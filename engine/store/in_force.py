@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from engine.book import Book
-from engine.rulefile import load, parse, shipped
+from engine.rulefile import parse, read, shipped
 from engine.ruleset import RuleSet
 from engine.store.connection import Connection
 from engine.store.recorder import last_position
@@ -21,7 +21,12 @@ def book_at(connection: Connection, known_at: int | None = None) -> Book:
     upto = last_position(connection) if known_at is None else known_at
     told = _not_overtaken(rule_book(connection, upto))
     entries = [(one.effective_at, kept_rules(connection, one.rules_id)) for one in told]
-    return Book.of([(None, load(shipped()[DEFAULT_RULES])), *entries])
+    return Book.of([(None, default_rules()), *entries])
+
+
+def default_rules() -> RuleSet:
+    """What judges where nothing was published."""
+    return _parsed(read(shipped()[DEFAULT_RULES]), DEFAULT_RULES)
 
 
 def _not_overtaken(told: list[Publication]) -> list[Publication]:

@@ -28,7 +28,7 @@ PLACES = {
     ),
     RUNNER: ("runner.derived", "runner.replaced", "runner.moved", "runner.kept"),
 }
-FILLING = ("runner.begun", "runner.filled", "runner.live")  # reached once rules change
+FILLING = ("runner.begun", "runner.filled", "runner.ready")  # reached once rules change
 LONGEST_LIFE_S = 1.2
 NEVER_REACHED_S = 3.0
 LOOK_EVERY_S = 0.01

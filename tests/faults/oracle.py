@@ -16,10 +16,11 @@ from engine.book import Book
 from engine.codec import encode
 from engine.instants import format_instant
 from engine.lifecycle import record
-from engine.projections import database
-from engine.projections.database import Generation, Models
+from engine.projections import generations
+from engine.projections.database import Models
+from engine.projections.generations import Generation
 from engine.projections.projection import PROJECTIONS, Tables
-from engine.projections.runner import derive_leads
+from engine.projections.runner import book_known, derive_leads
 from engine.ruleset import RuleSet
 from engine.store.facts import Facts
 from engine.store.in_force import book_at
@@ -146,12 +147,19 @@ def _columns(frame: pl.DataFrame) -> list[pl.Expr]:
     ]
 
 
-def live_rows(models: Models) -> tuple[dict[str, list[Row]], Generation]:
-    """What readers see, and what instant and position that is of."""
+def live_generation(facts: Facts, models: Models) -> Generation | None:
+    """What readers go through, as the rule book has it."""
+    book = book_known(facts)
     with models.reading() as connection:
-        live = database.live_generation(connection)
-        assert live is not None
-        tables = database.read(connection, live, PROJECTIONS)
+        return generations.in_force(connection, book, facts.clock())
+
+
+def live_rows(facts: Facts, models: Models) -> tuple[dict[str, list[Row]], Generation]:
+    """What readers see, and what instant and position that is of."""
+    live = live_generation(facts, models)
+    assert live is not None
+    with models.reading() as connection:
+        tables = generations.read(connection, live, PROJECTIONS)
     return rows_by_first(tables), live
 
 

@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from engine.book import Book
 from engine.folding import fold
-from engine.projections.database import Models, live_generation
+from engine.projections.database import Models
 from engine.rulefile import load, parse, shipped
 from engine.store.facts import models_of
 from engine.store.rulebook import WrittenRules
@@ -109,10 +109,8 @@ class Run:
             return False
         facts = self.pipeline.facts()
         with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
-            with models.reading() as connection:
-                live = live_generation(connection)
-            rules, _ = oracle.rules_now(facts)
-            return live is not None and (live.rules_id, live.checkpoint) == (rules.id, facts.head())
+            live = oracle.live_generation(facts, models)
+            return live is not None and live.checkpoint == facts.head()
 
     def check(self, most: int | None = None) -> list[str]:
         """Ask the oracles; what they compared, in words. `most`: for the naive model to fold."""
@@ -120,8 +118,8 @@ class Run:
         with closing(facts), closing(Models.open(models_of(self.pipeline.url))) as models:
             accepted, came = oracle.check_conservation(self.feed, facts, self.pipeline.topic)
             rules, toml = oracle.rules_now(facts)
-            found, live = oracle.live_rows(models)
-            assert (live.rules_id, live.checkpoint) == (rules.id, facts.head())
+            found, live = oracle.live_rows(facts, models)
+            assert (live.book_id, live.checkpoint) == (rules.id, facts.head())
             stored = oracle.stored_touchpoints(facts)
             clean = oracle.clean_rows(stored, rules, live.settled_to, self.pipeline.folder)
             oracle.check_same_bytes(found, clean)
