@@ -4,15 +4,19 @@ from typing import Any
 
 import numpy as np
 
+from engine.chronicle import Known, chronicle, happening
 from engine.codec import decode
 from engine.folded import Folded
 from engine.folding import fold
+from engine.identity import is_strong
 from engine.instants import format_instant
+from engine.kinship import Told, look, told_at
 from engine.privacy import WorkspaceKey, context_of, unseal
 from engine.reading import View
 from engine.states import state_documents
+from engine.store import announcements
 from engine.store.facts import Facts
-from engine.touchpoint import Touchpoint
+from engine.store.recorder import last_position
 
 Document = dict[str, Any]
 
@@ -23,21 +27,31 @@ def state(facts: Facts, lead: int, view: View) -> Document | None:
 
 
 def history(facts: Facts, lead: int, view: View) -> list[Document]:
-    """All touchpoints up to an instant, in happening order, with the stages they led to.
+    """All touchpoints up to an instant, in happening order, and in line what they led to.
 
-    Void ones (retracted, or of a type that is never folded) are there as well, and say so.
+    Those that do not count say why: retracted, or of a type that is never folded. In line are
+    stage entries, what clocks did, where other rules begin to judge, and each identifier with
+    the touchpoint by which it came to belong, and what was announced of the lead.
     """
-    stored = [(item, decode(item.data)) for item in facts.touchpoints_of(lead, view.known_at)]
-    known = [(item, touch) for item, touch in stored if touch.occurred_at <= view.as_of]
-    known.sort(key=lambda pair: _happening(pair[1]))
-    entered = _entered_after(_folded(facts, lead, view))
-    lines: list[Document] = []
-    for item, touch in known:
-        lines.append({**_line(touch), "position": item.position})
-        lines[-1]["recorded_at"] = format_instant(item.recorded_at)
-        lines[-1]["counts"] = item.void is None
-        lines += entered.get(item.position, [])
-    return lines
+    with facts.snapshot() as connection:
+        upto = last_position(connection) if view.known_at is None else view.known_at
+        stored = facts.touchpoints_of(lead, upto)
+        counted = any(item.void is None for item in stored)
+        kin = look(facts, lead, upto) if counted and is_strong(lead) else None
+        for cookie in kin.weak if kin else ():
+            if not cookie.other_leads:  # what it says and does not count is of nobody else
+                stored += facts.touchpoints_of(cookie.number, upto)
+        void = {item.position: item.void for item in stored if item.void is not None}
+        voiding = told_at(connection, {by for by in void.values() if by}, upto)
+        touches = [Told(item.position, item.recorded_at, decode(item.data)) for item in stored]
+        told = announcements.about(connection, [one.position for one in touches])
+        known = Known(
+            touches=sorted(touches, key=lambda one: happening(one.touchpoint)),
+            void={position: voiding.get(by) for position, by in void.items()},
+            kin=kin,
+            announced=[one for one in told if one.position <= upto],
+        )
+        return chronicle(known, _folded(facts, lead, view))
 
 
 def reveal(
@@ -79,38 +93,3 @@ def _id(facts: Facts, lead: int) -> str:
 def _folded(facts: Facts, lead: int, view: View) -> Folded:
     histories = facts.histories(np.array([lead], np.int64), view.known_at)
     return fold(histories, view.book, view.as_of)
-
-
-def _happening(touch: Touchpoint) -> tuple[int, int, bytes, bytes]:
-    return touch.occurred_at, touch.sequence, touch.source.encode(), touch.event_id.encode()
-
-
-def _line(touch: Touchpoint) -> Document:
-    actor = touch.actor
-    return {
-        "what": "touchpoint",
-        "at": format_instant(touch.occurred_at),
-        "source": touch.source,
-        "event_id": touch.event_id,
-        "type": touch.type,
-        "channel": touch.channel,
-        "actor": {"kind": actor.kind, "id": actor.id} if actor else None,
-        "attributes": dict(touch.attributes),
-    }
-
-
-def _entered_after(folded: Folded) -> dict[int, list[Document]]:
-    """Stage entries, by the position of the touchpoint that they come after."""
-    found: dict[int, list[Document]] = {}
-    for entry in folded.entries:
-        track = folded.rules.tracks[entry["track"]]
-        timer = folded.timer(entry)
-        line = {
-            "what": "stage",
-            "at": format_instant(int(entry["entered"])),
-            "track": track.name,
-            "stage": track.stages[entry["stage"]].name,
-            "timer": timer.kind if timer else None,
-        }
-        found.setdefault(int(folded.histories.positions[entry["after"]]), []).append(line)
-    return found

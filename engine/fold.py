@@ -151,15 +151,35 @@ def due_at(lead, track, timer, rules, memory):
 @compiled
 def earn(lead, score, now, rules, memory):
     """Bring a score forward to a touchpoint (instant, signals), add what it earns, clamp."""
-    at, signals = now
+    points = forward(lead, score, now[0], rules, memory)
+    for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
+        points += earned(rule, now, rules, memory)
+    lead["scores"][score] = clamped(points, score, rules)
+
+
+@compiled
+def forward(lead, score, at, rules, memory):
+    """What is left of a score at an instant."""
     points, tick_us = lead["scores"][score], rules["tick_us"][score]
     if tick_us > 0 and points != 0:
         scored_at = max(lead["last_at"], memory["since"])
         points = brought_forward(points, scored_at, at, tick_us, rules["factors"])
-    for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
-        if rules["earn_signal"][rule] & signals and may_earn(rule, at, rules, memory):
-            points += rules["earn_points"][rule]
-    lead["scores"][score] = min(max(points, rules["floor"][score]), rules["cap"][score])
+    return points
+
+
+@compiled
+def earned(rule, now, rules, memory):
+    """What an earning rule gives for a touchpoint (instant, signals)."""
+    at, signals = now
+    if rules["earn_signal"][rule] & signals and may_earn(rule, at, rules, memory):
+        return rules["earn_points"][rule]
+    return 0
+
+
+@compiled
+def clamped(points, score, rules):
+    """Points within the bounds of a score."""
+    return min(max(points, rules["floor"][score]), rules["cap"][score])
 
 
 @compiled
@@ -215,8 +235,22 @@ def recall(lead, touch, rules, memory):
 def next_stage(lead, track, touch, rules, memory):
     """Where a stage_changed says, or else where the first move that applies leads, or no change."""
     stage, target = lead["stage"][track], touch["target"]
-    if target >= 0 and target >> 5 == track:
+    if names(touch, track):
         return stage if target & UNKNOWN_STAGE == UNKNOWN_STAGE else target & UNKNOWN_STAGE
+    move = first_move(lead, track, touch, rules, memory)
+    return stage if move == NONE else rules["move_to"][move]
+
+
+@compiled
+def names(touch, track):
+    """Whether a touchpoint is a stage_changed about a track: then no move of it is looked at."""
+    return touch["target"] >= 0 and touch["target"] >> 5 == track
+
+
+@compiled
+def first_move(lead, track, touch, rules, memory):
+    """The first move of a track that applies at a touchpoint, or NONE."""
+    stage = lead["stage"][track]
     place = NO_STAGE if stage == NONE else stage
     for move in range(rules["move_start"][track], rules["move_end"][track]):
         asked = rules["move_signal"][move]
@@ -225,8 +259,8 @@ def next_stage(lead, track, touch, rules, memory):
         elsewhere = rules["move_to"][move] != stage
         from_here = rules["move_sources"][move] >> place & 1
         if elsewhere and from_here and applies(lead, move, touch["at"], rules, memory):
-            return rules["move_to"][move]
-    return stage
+            return move
+    return NONE
 
 
 @compiled

@@ -1,6 +1,6 @@
 """From one rule set to the next: what leads take over a boundary, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,22 @@ from engine.fold_many import CARRIED, Work, fold_on
 from engine.folded import CLOCK_RUN, LEAD_STATE, VISIT
 from engine.history import Histories
 from engine.ruleset import RuleSet
-from engine.signals import lookups_of
-from engine.tables import NONE, tables_of
+from engine.signals import Lookups, lookups_of
+from engine.tables import NONE, RuleTables, tables_of
+
+Through = Callable[[Work, Histories, Lookups, RuleTables, tuple[int, int]], Work]
 
 
-def fold_all(histories: Histories, eras: Sequence[Era], as_of: int) -> Work:
+def fold_all(
+    histories: Histories, eras: Sequence[Era], as_of: int, through: Through = fold_on
+) -> Work:
     """Leads folded up to an instant; entries and runs by lead, as they came about.
 
     Args:
         histories: All that is known of some leads.
         eras: Those up to the instant that fold differently, one after another.
         as_of: Microseconds, UTC; later touches are left out of the fold, not of the signals.
+        through: What folds leads through an era; others than `fold_on` take notes on the way.
     """
     leads = len(histories.leads)
     work = Work(
@@ -38,7 +43,7 @@ def fold_all(histories: Histories, eras: Sequence[Era], as_of: int) -> Work:
             work = _across(work, eras[number - 1], era)
         entries, runs = len(work.entries), len(work.runs)
         lookups, tables = lookups_of(histories, era.rules), tables_of(era.rules)
-        work = fold_on(work, histories, lookups, tables, (era.since, end))
+        work = through(work, histories, lookups, tables, (era.since, end))
         work.entries["era"][entries:] = number
         promise(work.runs[runs:], tables)
     judge(work.runs)
@@ -87,11 +92,15 @@ def _place_of(name: str, stages: list[str], rules: RuleSet) -> tuple[int, NDArra
 
 def _scores(states: NDArray[np.void], before: Era, after: Era) -> NDArray[np.int64]:
     """Scores brought forward under the old rules, clamped to the new bounds."""
-    scored_at = np.maximum(states["last_at"], before.since)
-    points = scores_at(states["scores"], scored_at, before.rules, after.since)
+    points = faded(states, before, after.since)
     scores = np.zeros_like(states["scores"])
     new = {score.name: place for place, score in enumerate(after.rules.scores)}
     for index, old in enumerate(before.rules.scores):
         score = after.rules.scores[new[old.name]]
         scores[:, new[old.name]] = np.clip(points[:, index], score.floor, score.cap)
     return scores
+
+
+def faded(states: NDArray[np.void], era: Era, at: int) -> NDArray[np.int64]:
+    """What is left of the scores of leads (n x scores) at an instant of an era or at its end."""
+    return scores_at(states["scores"], np.maximum(states["last_at"], era.since), era.rules, at)

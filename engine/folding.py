@@ -31,4 +31,4 @@ def fold(histories: Histories, book: Book, as_of: int) -> Folded:
 
 def _by(records: NDArray[np.void], field: str) -> NDArray[np.void]:
     """Per lead by track or clock; what came about first stays first."""
-    return records[np.lexsort((records[field], records["lead"]))]
+    return records.take(np.lexsort((records[field], records["lead"])))

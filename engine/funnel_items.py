@@ -66,10 +66,10 @@ def leads_of(
     for k, step in enumerate(funnel.steps):
         serves = (entries["track"] == step["track"]) & (entries["stage"] == step["stage"])
         steps |= serves.astype(np.int64) << k
-    kept = entries[steps != 0]
+    kept = entries.take(np.flatnonzero(steps))
     items = np.zeros(len(kept), STAGE_ITEM)
     items["at"], items["after"] = kept["entered"], kept["after"]
-    items["steps"], items["caused"] = steps[steps != 0], kept["move"] == 0
+    items["steps"], items["caused"] = steps[np.flatnonzero(steps)], kept["move"] == 0
     starts = _plain(touches.starts, np.int64)
     same = TouchItems(starts, _plain(touches.at, np.int64), _plain(touches.signals, np.uint64))
     entry_starts = np.searchsorted(kept["lead"], np.arange(len(starts)))

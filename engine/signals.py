@@ -37,6 +37,7 @@ TEXT_FIELDS = {
     "campaign.content": "campaign_content",
 }
 Masks = NDArray[np.int64]  # the last axis: words
+MOST_JUDGED = 50_000  # texts of a field, by one rule set
 
 
 class Terms(NamedTuple):
@@ -48,6 +49,7 @@ class Terms(NamedTuple):
     conditions: list[tuple[int, Condition]]  # term (word * 64 + bit) and condition
     all: list[int]  # every term
     with_any: int  # bits: signals that want one of their groups
+    judged: dict[str, dict[str | None, list[int]]]  # by field and text: the terms left standing
 
     @property
     def words(self) -> int:
@@ -57,6 +59,19 @@ class Terms(NamedTuple):
     def on(self, field: str) -> list[tuple[int, Operators]]:
         """The conditions on one field, with their terms."""
         return [(term, c.operators) for term, c in self.conditions if c.field == field]
+
+    def standing(self, field: str, texts: list[str | None]) -> list[list[int]]:
+        """The terms that each text of a field leaves standing, in words; each is judged once."""
+        judged = self.judged.setdefault(field, {})
+        if len(judged) > MOST_JUDGED:
+            judged.clear()
+        for text in {*texts} - judged.keys():
+            standing = _open(1, self.words)
+            for term, operators in self.on(field):
+                if not holds(operators, text):
+                    _clear(standing, np.zeros(1, np.int64), term)
+            judged[text] = standing[0].tolist()
+        return [judged[text] for text in texts]
 
 
 class Lookups(NamedTuple):
@@ -89,7 +104,7 @@ def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
     columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
     slots, by_attribute, absent = _attribute_masks(histories, terms, names)
     assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
-    changes, targets = _targets(histories, rules, changed)
+    changes, targets = targets_of(histories, rules)
     return Lookups(
         ints=_as_int32(histories.touches),
         columns=columns,
@@ -110,14 +125,27 @@ def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
     )
 
 
+_KEPT = 32
+_kept: dict[str, Terms] = {}
+
+
 def _terms(rules: RuleSet) -> Terms:
+    """The terms of a rule set, kept for each of the last few."""
+    if rules.fold_id not in _kept:
+        if len(_kept) >= _KEPT:
+            _kept.clear()
+        _kept[rules.fold_id] = _terms_of(rules)
+    return _kept[rules.fold_id]
+
+
+def _terms_of(rules: RuleSet) -> Terms:
     conditions, every = [], []
     for index, signal in enumerate(rules.signals):
         for word, group in enumerate((signal.conditions, *signal.any)):
             every.append(word * WORD + index)
             conditions += [(word * WORD + index, condition) for condition in group]
     with_any = bits(index for index, signal in enumerate(rules.signals) if signal.any)
-    return Terms(conditions, every, with_any)
+    return Terms(conditions, every, with_any, {})
 
 
 def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
@@ -149,21 +177,19 @@ def _value_masks(
     masks = _open(*used.shape, terms.words)
     for index, field in enumerate(fields):
         ids = np.flatnonzero(used[index])
-        _judge_texts(masks[index], terms.on(field), ids, histories.strings)
+        _judge_texts(masks[index], (terms, field), ids, histories.strings)
     return masks
 
 
 def _judge_texts(
-    masks: Masks,
-    conditions: Iterable[tuple[int, Operators]],
-    ids: NDArray[np.int64],
-    strings: Strings,
+    masks: Masks, asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
 ) -> None:
+    """By dictionary id: the terms on a field that a text leaves standing."""
+    terms, field = asked
     texts = strings.texts(ids.tolist())
     values = [text if number else None for number, text in zip(ids, texts, strict=True)]
-    for term, operators in conditions:
-        falls = [not holds(operators, value) for value in values]
-        _clear(masks, ids[falls], term)
+    if values:
+        masks[ids] = terms.standing(field, values)
 
 
 def _amount_masks(histories: Histories, terms: Terms) -> Masks:
@@ -184,31 +210,30 @@ def _attribute_masks(
     words = terms.words
     attributes, strings = histories.attributes, histories.strings
     name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
+    names = np.ascontiguousarray(attributes["name"])
     slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
     by_attribute, absent = _open(len(attributes) if fields else 0, words), _open(len(fields), words)
     for slot, (field, name_id) in enumerate(zip(fields, name_ids, strict=True)):
-        conditions = terms.on(field)
-        for term, operators in conditions:
-            if not holds(operators, None):
-                _clear(absent, np.array([slot]), term)
+        absent[slot] = terms.standing(field, [None])[0]
         if name_id:
             slots[name_id] = slot
-            rows = np.flatnonzero(attributes["name"] == name_id)
-            _judge_attributes(by_attribute, conditions, (rows, attributes[rows]), strings)
+            rows = np.flatnonzero(names == name_id)
+            _judge_attributes(by_attribute, (terms, field), (rows, attributes.take(rows)), strings)
     return slots, by_attribute, absent
 
 
 def _judge_attributes(
     masks: Masks,
-    conditions: list[tuple[int, Operators]],
+    asked: tuple[Terms, str],
     found: tuple[NDArray[np.int64], NDArray[np.void]],
     strings: Strings,
 ) -> None:
     rows, values = found
     texts = values["tag"] == STRING
-    by_text, ids = _text_masks(masks.shape[1], conditions, values["bits"][texts], strings)
+    by_text, ids = _text_masks(asked, values["bits"][texts], strings)
     masks[rows[texts]] = by_text[ids]
-    for term, operators in conditions:
+    terms, field = asked
+    for term, operators in terms.on(field):
         for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
             numbers = values["tag"] == tag
             verdict = holds_for_numbers(operators, values["bits"][numbers].view(dtype))
@@ -220,14 +245,13 @@ def _judge_attributes(
 
 
 def _text_masks(
-    words: int, conditions: list[tuple[int, Operators]], ids: NDArray[np.int64], strings: Strings
+    asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
 ) -> tuple[Masks, NDArray[np.int64]]:
     """Masks of the distinct texts, and which of them each id has."""
     used = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
     used[ids] = True
-    distinct = np.flatnonzero(used)
-    by_id = _open(len(used), words)
-    _judge_texts(by_id, conditions, distinct, strings)
+    by_id = _open(len(used), asked[0].words)
+    _judge_texts(by_id, asked, np.flatnonzero(used), strings)
     return by_id, ids
 
 
@@ -314,10 +338,9 @@ def texts_of(touches, attributes, attribute_at, chosen, name):
     return found
 
 
-def _targets(
-    histories: Histories, rules: RuleSet, stage_changed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def targets_of(histories: Histories, rules: RuleSet) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The touches that are a stage_changed, and where each leads."""
+    (stage_changed,) = histories.strings.ids(["stage_changed"])
     changes = np.flatnonzero(histories.touches["type"] == stage_changed)
     if not len(changes) or not stage_changed:
         return np.zeros(0, np.int64), np.zeros(0, np.int32)

@@ -1,4 +1,4 @@
-"""`lead show` and `lead history`: one lead, and how it came to be so."""
+"""`lead`: commands about one lead; `lead show` is its state, and `lead accesses` who looked."""
 
 import getpass
 from typing import Any
@@ -7,14 +7,16 @@ import click
 
 from engine.cli import output
 from engine.cli.group import Group
+from engine.cli.history import history_of_lead
 from engine.cli.kinship import show_identity
 from engine.cli.merging import merge_leads, unmerge_leads
+from engine.cli.one_lead import asked, found, named, seen_from, timed
 from engine.cli.options import as_json, database, reading
-from engine.cli.session import Session, session
+from engine.cli.session import session
 from engine.cli.suggestions import list_suggestions
+from engine.cli.why import why_of_lead
 
 Document = dict[str, Any]
-FEW = 500  # touchpoints that plain Python folds sooner than machine code is loaded
 
 
 @click.group("lead", cls=Group, short_help="One lead: its state, its history, and who it is.")
@@ -30,7 +32,14 @@ def lead_command() -> None:
     """
 
 
-for more in (list_suggestions, merge_leads, unmerge_leads, show_identity):
+for more in (
+    history_of_lead,
+    why_of_lead,
+    list_suggestions,
+    merge_leads,
+    unmerge_leads,
+    show_identity,
+):
     lead_command.add_command(more)
 
 
@@ -55,49 +64,21 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
     from engine.instants import format_instant
 
     with session(where["db"]) as opened:
-        number, view = _asked(opened, lead, where)
+        number, view = asked(opened, lead, where)
         from engine import audit
 
-        as_of = format_instant(view.as_of)
         document = audit.state(opened.facts, number, view)
         if document is None:
-            raise NotYet(as_of)
+            raise NotYet(format_instant(view.as_of))
         if reveal:
             who = getpass.getuser()
             document["personal"] = audit.reveal(
-                opened.facts, number, opened.workspace_key, who, reason or ""
+                opened.facts, number, opened.workspace_key, who, reason or "", view.known_at
             )
     if as_json:
         output.emit(document)
     else:
-        _draw(document, as_of, view.rules.zone)
-
-
-@lead_command.command("history", short_help="Show what happened, and the stages it led to.")
-@click.argument("lead")
-@reading
-@as_json
-def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
-    """Show what happened, in the order in which it happened, and the stages it led to.
-
-    `at` is the position at which a touchpoint was recorded.
-
-    \b
-        $ leadledger lead history email:an@example.vn
-    """
-    with session(where["db"]) as opened:
-        number, view = _asked(opened, lead, where)
-        from engine import audit
-        from engine.instants import format_instant
-
-        lines = audit.history(opened.facts, number, view)
-    if as_json:
-        output.emit(lines)
-        return
-    zone = view.rules.zone
-    title = f"History as of {output.moment(format_instant(view.as_of), zone)}"
-    columns = ("happened", "recorded", "at", "what", "channel", "touchpoint")
-    output.table(title, columns, (_row(line, zone) for line in lines), left=len(columns))
+        _draw(document, f"Lead {seen_from(view)}", view.rules.zone)
 
 
 @lead_command.command("accesses", short_help="Show who looked at personal data, and why.")
@@ -117,7 +98,7 @@ def accesses_to_lead(lead: str | None, db: str | None, as_json: bool) -> None:
     from engine import audit
 
     with session(db) as opened:
-        number = None if lead is None else _found(opened, lead)
+        number = None if lead is None else found(opened, lead)
         looks = audit.accesses(opened.facts, number)
         zone = opened.rules_in_force.zone
     if as_json:
@@ -128,35 +109,7 @@ def accesses_to_lead(lead: str | None, db: str | None, as_json: bool) -> None:
     output.table(title, ("when", "who", "lead", "reason"), rows, left=4)
 
 
-def _asked(opened: Session, lead: str, where: Document) -> tuple[int, Any]:
-    """The lead's number, and from where to look; decides how its few touchpoints are folded."""
-    from engine.compiled import leave_plain
-
-    number = _found(opened, lead, opened.position(where["known_at"]))
-    if opened.facts.touchpoint_count(number) <= FEW:
-        leave_plain()
-    return number, opened.view(where)
-
-
-def _found(opened: Session, lead: str, known_at: int | None = None) -> int:
-    from engine.lead_names import find
-    from engine.privacy import IdentifierKey
-
-    key = IdentifierKey(opened.settings.identifier_key)
-    return find(opened.facts, lead, key, opened.settings.phone_region, known_at)
-
-
-def _row(line: Document, zone: str) -> tuple[str, ...]:
-    at = output.clock(line["at"], zone)
-    if line["what"] == "stage":
-        how = f" ({line['timer']})" if line["timer"] else ""
-        return (at, "", "", f"→ {line['track']}.{line['stage']}{how}", "", "")
-    what = line["type"] if line["counts"] else f"{line['type']} (does not count)"
-    recorded = (output.clock(line["recorded_at"], zone), str(line["position"]))
-    return (at, *recorded, what, line["channel"], _name(line))
-
-
-def _draw(document: Document, as_of: str, zone: str) -> None:
+def _draw(document: Document, title: str, zone: str) -> None:
     def at(instant: str | None) -> str:
         return output.clock(instant, zone) if instant else "–"
 
@@ -164,8 +117,8 @@ def _draw(document: Document, as_of: str, zone: str) -> None:
     facts = [
         ("lead", document["lead"]),
         ("touchpoints", f"{document['touchpoints']:,}"),
-        ("first", f"{at(document['first_at'])}  {_name(document['first'])}"),
-        ("last", f"{at(document['last_at'])}  {_name(document['last'])}"),
+        ("first", f"{at(document['first_at'])}  {named(document['first'])}"),
+        ("last", f"{at(document['last_at'])}  {named(document['last'])}"),
         ("owner", document["owner"] or "–"),
         ("value", output.money({value["currency"]: value["minor"]} if value else None)),
         *((f"score {name}", f"{points / 1e6:.2f}") for name, points in document["scores"].items()),
@@ -174,7 +127,7 @@ def _draw(document: Document, as_of: str, zone: str) -> None:
         ("segments", ", ".join(document["segments"]) or "–"),
         *((name, "; ".join(found)) for name, found in document.get("personal", {}).items()),
     ]
-    output.table(f"Lead as of {output.moment(as_of, zone)}", ("what", "is"), facts, left=2)
+    output.table(title, ("what", "is"), facts, left=2)
     rows = (
         (v["track"], v["stage"], at(v["entered"]), at(v["left"]), _cause(v["cause"]))
         for v in document["visits"]
@@ -188,8 +141,4 @@ def _draw(document: Document, as_of: str, zone: str) -> None:
 
 
 def _cause(cause: Document) -> str:
-    return cause["timer"] if "timer" in cause else _name(cause)
-
-
-def _name(touchpoint: Document) -> str:
-    return f"{touchpoint['source']} {touchpoint['event_id']}"
+    return timed(cause) or named(cause)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from engine.cli import output
 from engine.cli.options import Position
+from engine.cli.rules import ID_DIGITS
 from engine.cli.session import Session
 
 if TYPE_CHECKING:
@@ -34,3 +36,26 @@ def found(opened: Session, lead: str, known_at: int | None = None) -> int:
 
     key = IdentifierKey(opened.settings.identifier_key)
     return find(opened.facts, lead, key, opened.settings.phone_region, known_at)
+
+
+def seen_from(view: "View") -> str:
+    """From where a lead is looked at, and whose clocks are shown, as titles say it."""
+    from engine.instants import format_instant
+
+    known = "" if view.known_at is None else f", as known at #{view.known_at}"
+    return f"as of {output.moment(format_instant(view.as_of), view.rules.zone)}{known}"
+
+
+def rules_of(called: Mapping[str, str]) -> str:
+    """A rule set as people tell it from others."""
+    return f"{called['name']} {called['id'][:ID_DIGITS]}"
+
+
+def named(touchpoint: Mapping[str, str]) -> str:
+    """A touchpoint by what tells it from all others."""
+    return f"{touchpoint['source']} {touchpoint['event_id']}"
+
+
+def timed(cause: Mapping[str, Any]) -> str:
+    """The timed move that a cause is; nothing where it is a touchpoint."""
+    return f"{cause['timer']}, move {cause['move']}" if "timer" in cause else ""

@@ -5,6 +5,7 @@ a won (lost) one; back in an open stage it is neither. Money of different
 currencies is never added.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -36,7 +37,7 @@ class Cases:
     lost: Flags
     cycle: Spans  # first touch to the first won (lost) stage; of no meaning where neither
     value: NDArray[np.int64]  # minor units
-    currency: NDArray[np.object_]  # None: no value
+    currency: pl.Series  # null: no value
 
     def of(self, rows: NDArray[np.int64]) -> "Cases":
         """Some of them."""
@@ -50,17 +51,27 @@ class Cases:
             self.lost[rows],
             self.cycle[rows],
             self.value[rows],
-            self.currency[rows],
+            self.currency.gather(rows),
         )
 
 
-def report(frames: Frames, by: By | None = None) -> dict[str, Any]:
-    """Every track, stage by stage, as a document; with buckets if it is to be broken down."""
+def report(
+    frames: Frames, by: By | None = None, known: Mapping[str, pl.DataFrame] | None = None
+) -> dict[str, Any]:
+    """Every track, stage by stage, as a document; with buckets if it is to be broken down.
+
+    Args:
+        known: The journeys by track, where they are known: then no visits are looked at.
+    """
+    known = known or {
+        track.name: journeys(frames[STAGE_VISITS], track) for track in frames.rules.tracks
+    }
     return {
         "as_of": format_instant(frames.as_of),
         "leads": len(frames[LEADS]),
         "tracks": [
-            _track(_cases(frames, track), frames, by or By()) for track in frames.rules.tracks
+            _track(_cases(frames, track, known[track.name]), frames, by or By())
+            for track in frames.rules.tracks
         ],
     }
 
@@ -112,11 +123,9 @@ def _ends(cases: Cases, which: Flags) -> dict[str, Any]:
 
 def _value(cases: Cases, which: Flags) -> dict[str, int]:
     """Minor units by currency."""
-    sums: dict[str, int] = {}
-    for currency, minor in zip(cases.currency[which], cases.value[which].tolist(), strict=True):
-        if currency is not None:
-            sums[currency] = sums.get(currency, 0) + minor
-    return dict(sorted(sums.items()))
+    amounts = pl.DataFrame({"currency": cases.currency, "minor": cases.value}).filter(which)
+    sums = amounts.drop_nulls().group_by("currency").agg(pl.col("minor").cast(pl.Int128).sum())
+    return dict(sorted(sums.cast({"currency": pl.String}).iter_rows()))
 
 
 def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
@@ -132,8 +141,8 @@ def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
     return {currency: round(minor * Decimal(str(chance))) for currency, minor in value.items()}
 
 
-def _cases(frames: Frames, track: Track) -> Cases:
-    rows = _journeys(frames[STAGE_VISITS], track).join(
+def _cases(frames: Frames, track: Track, known: pl.DataFrame) -> Cases:
+    rows = known.join(
         frames[LEADS].select("lead", "first_at", "value_minor", "value_currency"), on="lead"
     )
     now = pl.repeat(frames.as_of, len(rows), dtype=pl.Int64, eager=True)
@@ -155,11 +164,11 @@ def _cases(frames: Frames, track: Track) -> Cases:
         lost=(outcome == "lost").to_numpy(),
         cycle=spans(rows["first_at"], ended, frames.rules.zone),
         value=rows["value_minor"].fill_null(0).to_numpy(),
-        currency=np.array(rows["value_currency"].to_list(), np.object_),
+        currency=rows["value_currency"],
     )
 
 
-def _journeys(visits: pl.DataFrame, track: Track) -> pl.DataFrame:
+def journeys(visits: pl.DataFrame, track: Track) -> pl.DataFrame:
     """Per lead that ever was in a track: where it stands, where it was and how it ended."""
     names = [stage.name for stage in track.stages]
     stay = pl.col("entered_at")
