@@ -8,7 +8,7 @@ any word, such as a source, has so many labels at most and is then "other".
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, get_args
 
 from engine.errors import BadSetting
@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _TOUCHPOINTS = (1, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
-Retrying = Literal["consume", "project", "emit"]
+Retrying = Literal["consume", "project", "emit", "announce"]
 Verdict = Literal["recorded", "duplicate", "set_aside"]
 
 
@@ -121,6 +121,30 @@ SPOOLED = Metric(
 )
 IN_FLIGHT = Metric(
     "leadledger_in_flight_touchpoints", "gauge", "Emitted and on the way to the broker."
+)
+TOLD = Metric(
+    "leadledger_told_announcements_total",
+    "counter",
+    "Announcements that were added to the ledger.",
+    ("kind",),
+)
+SINK_LAG = Metric(
+    "leadledger_sink_lag_announcements",
+    "gauge",
+    "Announcements that a sink has not taken yet.",
+    ("sink",),
+)
+SINK_LAG_SECONDS = Metric(
+    "leadledger_sink_lag_seconds",
+    "since",
+    "How long the oldest announcement that a sink has not taken yet has waited.",
+    ("sink",),
+)
+SINK_RETRIES = Metric(
+    "leadledger_sink_retries_total",
+    "counter",
+    "Times that a sink took nothing of what it was sent, and was tried again.",
+    ("sink",),
 )
 METRICS = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
@@ -283,6 +307,32 @@ def in_flight(touchpoints: int) -> None:
     """So many emitted touchpoints are on the way now."""
     if _measures is not None:
         _measures.set(IN_FLIGHT, touchpoints)
+
+
+def told(kinds: Mapping[str, int]) -> None:
+    """So many announcements of each kind were added to the ledger."""
+    if _measures is not None:
+        for kind, announcements in kinds.items():
+            _measures.count(TOLD, announcements, kind)
+
+
+def sink_lag(sink: str, announcements: int, since: float | None) -> None:
+    """So many announcements wait for a sink.
+
+    Args:
+        sink: Its name.
+        announcements: That it has not taken.
+        since: When the first of them was told: seconds since 1970, UTC. None where none waits.
+    """
+    if _measures is not None:
+        _measures.set(SINK_LAG, announcements, sink)
+        _measures.set(SINK_LAG_SECONDS, since, sink)
+
+
+def sink_retried(sink: str) -> None:
+    """A sink took nothing, and is tried again."""
+    if _measures is not None:
+        _measures.count(SINK_RETRIES, 1, sink)
 
 
 _BY_VERDICT: dict[Verdict, Metric] = {

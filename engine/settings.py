@@ -7,6 +7,7 @@ given others, because nothing stored would fit them.
 
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Collection, Mapping
@@ -32,13 +33,21 @@ PHONE_REGION = "LEADLEDGER_PHONE_REGION"
 TOO_COMMON = "LEADLEDGER_TOO_COMMON"
 METRICS_PORT = "LEADLEDGER_METRICS_PORT"
 METRICS_HOST = "LEADLEDGER_METRICS_HOST"
+DUE_SOON = "LEADLEDGER_DUE_SOON"
+ANNOUNCE_FILE = "LEADLEDGER_ANNOUNCE_FILE"
+WEBHOOK_URL = "LEADLEDGER_WEBHOOK_URL"
+WEBHOOK_SECRET = "LEADLEDGER_WEBHOOK_SECRET"
+WEBHOOK_INSECURE = "LEADLEDGER_WEBHOOK_INSECURE"
 
 DEFAULT_PHONE_REGION = "VN"
 DEFAULT_TOO_COMMON = 10
 DEFAULT_METRICS_HOST = "127.0.0.1"
 KEY_BYTES = 32
+SHORTEST_SECRET = 32  # characters
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 _SQLITE = "sqlite:///"
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _NAMES = {"identifier_key": IDENTIFIER_KEY, "workspace_key": WORKSPACE_KEY}
 
 
@@ -82,6 +91,33 @@ class Settings:
             too_common=_too_common(environ),
             metrics_port=_port(environ),
             metrics_host=environ.get(METRICS_HOST) or DEFAULT_METRICS_HOST,
+        )
+
+
+@dataclass(frozen=True)
+class AnnounceSettings:
+    """What is announced besides what rules say, and where it goes on this machine."""
+
+    due_soon_us: int | None = None  # before a clock's time is up; None: that is not announced
+    file: Path | None = None  # of JSON Lines
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_secret: bytes = field(default=b"", repr=False)
+    webhook_insecure: bool = False  # whether it may be reached without TLS
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Self:
+        """The settings of an environment.
+
+        Raises:
+            BadSetting: A value cannot be used, or a webhook has no secret.
+        """
+        url = environ.get(WEBHOOK_URL) or None
+        return cls(
+            due_soon_us=_duration_us(environ),
+            file=Path(environ[ANNOUNCE_FILE]) if environ.get(ANNOUNCE_FILE) else None,
+            webhook_url=url,
+            webhook_secret=_webhook_secret(environ) if url else b"",
+            webhook_insecure=_yes(environ, WEBHOOK_INSECURE),
         )
 
 
@@ -243,3 +279,30 @@ def _port(environ: Mapping[str, str]) -> int | None:
     if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 1 << 16):
         raise BadSetting(METRICS_PORT, f"is {port!r}", "write a port as 9464, or leave it out")
     return int(port)
+
+
+def _duration_us(environ: Mapping[str, str]) -> int | None:
+    text = environ.get(DUE_SOON)
+    if not text:
+        return None
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise BadSetting(DUE_SOON, f"is {text!r}", "write a duration as 15m, 2h or 1d")
+    return int(found[1]) * _UNITS_S[found[2]] * 1_000_000
+
+
+def _webhook_secret(environ: Mapping[str, str]) -> bytes:
+    """What receivers know announcements by; errors say how long it is, never what it is."""
+    secret = environ.get(WEBHOOK_SECRET, "")
+    if len(secret) < SHORTEST_SECRET:
+        problem = f"has {len(secret)} characters" if secret else "is missing"
+        fix = f"set {SHORTEST_SECRET} or more that nobody can guess, and tell them the receiver"
+        raise BadSetting(WEBHOOK_SECRET, problem, fix)
+    return secret.encode(errors="surrogateescape")
+
+
+def _yes(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name) or "0"
+    if text not in ("0", "1"):
+        raise BadSetting(name, f"is {text!r}", "write 1 for yes, or leave it out")
+    return text == "1"

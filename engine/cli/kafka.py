@@ -69,7 +69,10 @@ def kafka_command() -> None:
 def init_topics(
     partitions: int | None, replication: int | None, topic: str | None, as_json: bool
 ) -> None:
-    """Make the two topics, for ever and never compacted; one that is there is left as it is.
+    """Make the topics, for ever and never compacted; one that is there is left as it is.
+
+    One is for touchpoints, one for those that are set aside, one for announcements
+    (LEADLEDGER_LIFECYCLE_TOPIC).
 
     Where one that is there differs from what it must be, says so and how to mend it
     (exit code 5).
@@ -86,7 +89,7 @@ def init_topics(
         told = [one._asdict() for one in made.differences]
         output.emit({"created": made.created, "differences": told})
     else:
-        for name in (kafka.topic, kafka.aside):
+        for name in kafka.topics:
             click.echo(f"{name}: {'made' if name in made.created else 'was there'}")
         _tell(made.differences)
     raise SystemExit(DIFFERENT if made.differences else 0)
@@ -96,7 +99,7 @@ def init_topics(
 @topic_option
 @as_json
 def check_topics(topic: str | None, as_json: bool) -> None:
-    """Compare both topics with what they must be; changes nothing.
+    """Compare the topics with what they must be; changes nothing.
 
     Exit code 5 if something differs, 4 if a topic is missing.
 
@@ -112,7 +115,7 @@ def check_topics(topic: str | None, as_json: bool) -> None:
     else:
         _tell(differences)
         if not differences:
-            click.echo(f"{kafka.topic} and {kafka.aside} are as they must be")
+            click.echo(f"{', '.join(kafka.topics)} are as they must be")
     raise SystemExit(DIFFERENT if differences else 0)
 
 

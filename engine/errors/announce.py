@@ -48,7 +48,7 @@ class SinkAway(EngineError):
 
     def __init__(self, sink: str, problem: str) -> None:
         super().__init__(
-            f"the {sink} does not take announcements ({problem}); "
+            f"the sink {sink} does not take announcements ({problem}); "
             "they wait, and are sent in their order once it does"
         )
 
@@ -61,6 +61,6 @@ class SinkRefused(SinkAway):
     def __init__(self, sink: str, problem: str) -> None:
         EngineError.__init__(
             self,
-            f"the {sink} refuses announcements ({problem}); mend that there, or name another "
+            f"the sink {sink} refuses announcements ({problem}); mend that there, or name another "
             "place: they wait, and none is skipped",
         )

@@ -12,10 +12,12 @@ from engine.nearest import did_you_mean
 
 SERVERS = "LEADLEDGER_KAFKA"
 TOPIC = "LEADLEDGER_TOPIC"
+LIFECYCLE = "LEADLEDGER_LIFECYCLE_TOPIC"
 REGISTRY = "LEADLEDGER_REGISTRY"
 SECURITY = "LEADLEDGER_KAFKA_SECURITY"
 
 DEFAULT_TOPIC = "touchpoints"
+DEFAULT_LIFECYCLE = "lead-lifecycle"
 ASIDE = ".aside"
 SECURITIES = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -49,6 +51,7 @@ class KafkaSettings:
 
     servers: tuple[str, ...]  # HOST:PORT
     topic: str = DEFAULT_TOPIC
+    lifecycle: str = DEFAULT_LIFECYCLE  # the topic of announcements
     registry_url: str | None = field(default=None, repr=False)
     options: Mapping[str, str] = field(default_factory=dict, repr=False)  # by variable
 
@@ -64,6 +67,7 @@ class KafkaSettings:
         return cls(
             servers=_servers(environ),
             topic=checked_topic(topic or environ.get(TOPIC) or DEFAULT_TOPIC),
+            lifecycle=checked_topic(environ.get(LIFECYCLE) or DEFAULT_LIFECYCLE),
             registry_url=environ.get(REGISTRY) or None,
             options=_secured(options),
         )
@@ -72,6 +76,11 @@ class KafkaSettings:
     def aside(self) -> str:
         """The topic of what could not be accepted."""
         return self.topic + ASIDE
+
+    @property
+    def topics(self) -> tuple[str, str, str]:
+        """All that `kafka init` makes."""
+        return self.topic, self.aside, self.lifecycle
 
     def registry(self) -> Registry | None:
         """The schema registry, where one is set."""

@@ -62,8 +62,8 @@ def init(kafka: KafkaSettings, partitions: int | None, replication: int | None) 
     """Make the topics that are missing, and compare those that are there; change none of them.
 
     Args:
-        kafka: Where, and the name of the topic.
-        partitions: Of either topic; None: 24 for a new one, and any number for an old one.
+        kafka: Where, and the names of the topics.
+        partitions: Of each topic; None: 24 for a new one, and any number for an old one.
         replication: Copies of each; None: as many as the cluster has brokers, up to 3.
 
     Raises:
@@ -78,7 +78,7 @@ def init(kafka: KafkaSettings, partitions: int | None, replication: int | None) 
                 "replication_factor": copies,
                 "configs": _configs(name, copies),
             }
-            for name in (kafka.topic, kafka.aside)
+            for name in kafka.topics
         }
         created = _create(admin, wanted, kafka)
         return Made(created, _differences_of_new(admin, kafka, partitions, replication))
@@ -88,7 +88,7 @@ def check(kafka: KafkaSettings) -> list[Difference]:
     """What is not as it must be.
 
     Raises:
-        TopicMissing: One of the two topics is not there.
+        TopicMissing: One of the topics is not there.
         BrokerAway, BrokerRefused: See there.
     """
     with _admin(kafka) as admin:
@@ -180,7 +180,7 @@ def _differences(
     admin: Any, kafka: KafkaSettings, partitions: int | None, replication: int | None
 ) -> list[Difference]:
     found: list[Difference] = []
-    for name in (kafka.topic, kafka.aside):
+    for name in kafka.topics:
         shape = _shape(admin, kafka, name)
         found += _shape_differences(name, shape, partitions, replication)
         wanted = _configs(name, shape.replication)

@@ -6,7 +6,7 @@ transaction that changes them, and goes along with every dump of them.
 
 from engine.errors import StoreVersion
 
-REVISION = "0002"  # that of engine/store/tables.py; migrations/versions has a module for each
+REVISION = "0003"  # that of engine/store/tables.py; migrations/versions has a module for each
 NONE = "0000"  # of a database that does not say
 TABLE = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "

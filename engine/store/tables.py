@@ -266,14 +266,16 @@ _by_number(
 )
 _by_number(  # rows are added, never changed
     "announcements",
-    _counted("number"),  # in the order of telling
+    _key("number"),  # from 1, without a gap, in the order of telling
     _unique("id"),  # digest of first touchpoint, kind, name, at and position
     _column("lead", _TEXT),  # the id that it went by
     _column("first_source", _TEXT),  # its first touchpoint in happening order
     _column("first_event_id", _TEXT),
-    _column("kind", _TEXT),  # what was told: a stage entered, a clock breached, a segment joined
+    _column("first_position"),
+    _column("kind", _TEXT),  # what was told: engine/announcement.py has the kinds
     _column("name", _TEXT),  # of the stage (track.stage), clock or segment
     _column("at"),  # when it came about: microseconds, UTC
+    _maybe("due"),  # of a clock's run
     _maybe("cause", _TEXT),  # JSON, as a visit tells it; null: time alone
     _column("position"),  # known at which it was folded
     _column("settled_to"),  # as of which it was folded: microseconds, UTC
@@ -281,5 +283,31 @@ _by_number(  # rows are added, never changed
     _maybe("corrects", _TEXT),  # id of the announcement that later knowledge made wrong
     _column("announced_at"),  # microseconds, UTC
     _column("data", _BYTES),  # the Avro bytes that went out
-    Index("announcements_of", "lead", "kind", "name", "at"),
+    Index("announcements_of", "first_position"),
+)
+_by_number(  # announcements that nothing corrects, and of whom they are now
+    "standing",
+    _key("number"),  # of the announcement
+    _column("lead"),  # a number of `streams`
+    _column("position"),  # of the first touchpoint by which the lead is known to be the one meant
+    Index("standing_of", "lead"),
+)
+_by_number(  # one row, once announcing has begun
+    "announcing",
+    _key("one"),
+    _column("settled_to"),  # all that came about by then is told: microseconds, UTC
+    _column("position"),  # as it is known there
+    _column("made_with", _TEXT),  # what `announcing_due` depends on besides facts and rules
+)
+_by_number(  # when something may have to be told of a lead though nothing new is known of it
+    "announcing_due",
+    _key("lead"),  # a number of `streams`
+    _column("at"),  # microseconds, UTC
+    _column("ahead"),  # 1: because of a touchpoint that lies ahead; else 0
+    Index("announcing_due_at", "at"),
+)
+_by_key(  # how far each sink has taken the announcements
+    "sinks",
+    _key("name", _TEXT),
+    _column("number"),  # of the last announcement that it took
 )
