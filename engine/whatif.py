@@ -1,0 +1,229 @@
+"""What other rules would have made of all history: folded under both, and nothing written.
+
+The journal is read bucket by bucket and is extended first; what was known at an earlier
+position it does not tell, and that is read from the store.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from engine import bulk
+from engine.book import Book
+from engine.bulk import HERE
+from engine.folding import fold
+from engine.history import Histories
+from engine.journal import Journal, columns_folded
+from engine.parting import Parted, compare
+from engine.progress import Progress, quiet
+from engine.projections.projection import FUNNEL, LEADS, Frames
+from engine.reports import funnel, pipeline
+from engine.shared_names import Shared
+from engine.store.facts import Facts
+from engine.whatif_tables import Brief, brief, joined
+
+Numbers = NDArray[np.int64]
+Document = dict[str, Any]
+
+FEW = 20  # leads: to load what is compiled before anything is timed
+CHUNK = 10_000  # leads that are read from the store at once
+
+
+@dataclass(frozen=True)
+class Question:
+    """Two books to compare, and as of when."""
+
+    before: Book
+    after: Book
+    as_of: int  # microseconds, UTC
+    points: int = 0  # scores that lie no more micro-points apart do not differ
+
+    @property
+    def columns(self) -> Collection[str]:
+        """What folding reads of a journal."""
+        eras = (era for book in (self.before, self.after) for era in book.until(self.as_of).eras)
+        return {"position", *columns_folded(era.rules for era in eras)}
+
+    @property
+    def shared(self) -> Shared:
+        """What the rules in force then have in common."""
+        return Shared.of(self.before.at(self.as_of), self.after.at(self.as_of))
+
+    def __call__(self, histories: Histories) -> "Share":
+        """Some leads, folded under both books."""
+        before, after = (fold(histories, book, self.as_of) for book in (self.before, self.after))
+        return Share(
+            compare(before, after, self.points),
+            brief(before),
+            brief(after),
+            len(histories.touches),
+        )
+
+
+class Share(NamedTuple):
+    """What came of some leads."""
+
+    parted: Parted
+    before: Brief
+    after: Brief
+    touchpoints: int
+
+
+class Preview(NamedTuple):
+    """What lies ahead."""
+
+    touchpoints: int
+    leads: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What differs."""
+
+    question: Question
+    parted: Parted
+    touchpoints: int
+    before: Brief
+    after: Brief
+
+    @property
+    def leads(self) -> int:
+        """How many leads there are by then."""
+        return len(self.before.leads)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Histories as known at a position, in chunks read from the store."""
+
+    facts: Facts
+    known_at: int
+    numbers: Numbers  # of leads
+
+    @property
+    def buckets(self) -> range:
+        """The numbers of the chunks."""
+        return range(max(1, -(-len(self.numbers) // CHUNK)))
+
+    def read(self, bucket: int, columns: Collection[str] | None = None) -> Histories:
+        """The histories of a chunk, with all columns."""
+        chosen = self.numbers[bucket * CHUNK : (bucket + 1) * CHUNK]
+        return self.facts.histories(chosen, self.known_at)
+
+
+def history(
+    facts: Facts, folder: Path, known_at: int | None = None, progress: Progress = quiet
+) -> Journal | Stored:
+    """All histories, as known at a position.
+
+    Args:
+        folder: Of the journal, which is made or extended there.
+        known_at: None: all that is recorded.
+        progress: Of extending the journal.
+
+    Raises:
+        StoreError: See `Journal.extend`.
+    """
+    if known_at is not None and known_at < facts.head():
+        return Stored(facts, known_at, facts.lead_numbers())
+    journal = Journal.open(folder)
+    journal.extend(facts, progress)
+    return journal
+
+
+class WhatIf:
+    """One comparison: previewed, then carried out."""
+
+    def __init__(self, source: Journal | Stored, question: Question, on: str = HERE) -> None:
+        self.source, self.question, self._on = source, question, on
+        self._shares: list[Share] = []
+
+    def preview(self) -> Preview:
+        """How much there is, and how long it will take: the first bucket is folded and timed."""
+        few = _first_leads(self.source.read(0, self.question.columns), FEW)
+        self._reports([self.question(few)])  # loads what is compiled
+        least = _seconds(lambda: self._reports([self.question(few)]))
+        took = _seconds(self._fold_first)
+        reporting = _seconds(lambda: self._reports(self._shares))
+        touchpoints, leads = _size(self.source)
+        times = touchpoints / max(1, self._shares[0].touchpoints)
+        folding = took * max(0, times - 1) / bulk.workers()
+        return Preview(touchpoints, leads, folding + max(least, reporting * times))
+
+    def outcome(self, progress: Progress = quiet) -> Outcome:
+        """Fold the rest, and compare; tells how many touchpoints are done, and how many there are.
+
+        Raises:
+            JournalDamaged: A file of the journal is not there any more.
+            WorkerDied, ClusterMissing, ClusterAway: See `engine.bulk`.
+        """
+        if not self._shares:
+            self._fold_first()
+        shares, (touchpoints, _) = self._shares, _size(self.source)
+        progress(shares[0].touchpoints, touchpoints)
+        for share in bulk.results(self.source, self.question, self._on, after=1):
+            shares.append(share)
+            progress(sum(one.touchpoints for one in shares), touchpoints)
+        before, after = self._whole(shares)
+        done = sum(share.touchpoints for share in shares)
+        return Outcome(self.question, self._parted(), done, before, after)
+
+    def _fold_first(self) -> None:
+        self._shares = [bulk.of_bucket(self.source, self.question, 0)]
+
+    def _parted(self) -> Parted:
+        """The leads that differ, in the order in which they became known."""
+        parts = zip(*(share.parted.frames() for share in self._shares), strict=True)
+        return Parted(*(pl.concat(frames).sort("lead", maintain_order=True) for frames in parts))
+
+    def _whole(self, shares: list[Share]) -> tuple[Brief, Brief]:
+        return joined([one.before for one in shares]), joined([one.after for one in shares])
+
+    def _reports(self, shares: list[Share]) -> None:
+        for book, found in zip(
+            (self.question.before, self.question.after), self._whole(shares), strict=True
+        ):
+            reports(book, self.question.as_of, found)
+
+
+def reports(book: Book, as_of: int, found: Brief) -> Document:
+    """Pipeline and funnels, as their commands report them."""
+    frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: found.funnel})
+    names = [one.name for one in frames.rules.funnels]
+    return {
+        "pipeline": pipeline.report(frames, known=found.journeys),
+        "funnels": {name: funnel.report(frames, name) for name in names},
+    }
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun
+
+
+def _size(source: Journal | Stored) -> tuple[int, int]:
+    """How many touchpoints and leads there are, before they are read; of the store, about."""
+    if isinstance(source, Stored):
+        return source.known_at, len(source.numbers)
+    buckets = source.manifest.buckets
+    return sum(one.touchpoints for one in buckets), sum(one.leads for one in buckets)
+
+
+def _first_leads(histories: Histories, count: int) -> Histories:
+    starts = histories.starts[: count + 1]
+    return replace(
+        histories,
+        leads=histories.leads[:count],
+        numbers=histories.numbers[:count],
+        starts=starts,
+        touches=histories.touches[: starts[-1]],
+        attribute_at=histories.attribute_at[: starts[-1]],
+    )

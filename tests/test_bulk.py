@@ -1,0 +1,189 @@
+"""The bulk fold comes to the same whoever runs it, and says so when a worker is gone."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from msgspec import structs
+
+from engine import bulk
+from engine.bulk import HERE, POOL, RAY, results
+from engine.errors import EngineError, JournalDamaged
+from engine.errors.bulk import ClusterAway, ClusterMissing, WorkerDied
+from engine.history import Histories
+from engine.journal import Journal
+from engine.journal_files import write_manifest
+from engine.store.facts import Facts
+from tests.storing import Clock, store, touch
+
+LEADS, BUCKETS = 400, 120
+
+
+@dataclass(frozen=True)
+class Told:
+    """A result with something of everything that a bucket holds."""
+
+    columns = ("occurred_at", "position", "event_id", "attributes")
+
+    def __call__(self, histories: Histories) -> pl.DataFrame:
+        counts = np.diff(histories.starts)
+        return pl.DataFrame(
+            {
+                "lead": np.repeat(histories.numbers, counts),
+                "at": histories.touches["occurred_at"],
+                "position": histories.positions,
+                "event": [histories.event_id(at) for at in range(len(histories.touches))],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class OnceKilled:
+    """The same, but the first worker that gets so far is ended there as by `kill -9`."""
+
+    marker: Path
+    columns = Told.columns
+
+    def __call__(self, histories: Histories) -> pl.DataFrame:
+        if len(histories.leads) and histories.numbers[0] % 7 == 3:
+            try:
+                self.marker.touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return Told()(histories)
+
+
+@dataclass(frozen=True)
+class Refusing:
+    """What meets an error of ours."""
+
+    columns = Told.columns
+
+    def __call__(self, histories: Histories) -> None:
+        raise JournalDamaged("touches-1-1.parquet", "cannot be read")
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory):
+    """A journal of many small buckets."""
+    folder = tmp_path_factory.mktemp("bulk")
+    with Facts.open(folder / "facts.db", clock=Clock()) as facts:
+        for of in range(3):
+            store(facts, *(visit(lead, of) for lead in range(of, LEADS, of + 1)))
+        made = Journal.open(folder / "journal")
+        made.extend(facts, per_bucket=max(1, facts.head() // BUCKETS))
+    assert len(made.buckets) >= 100
+    return made
+
+
+def visit(lead, number):
+    path = {"path": f"/{number}"}
+    return touch(f"{lead}-{number}", f"email:{lead}", occurred_at=number, attributes=path)
+
+
+def bytes_of(frames):
+    return [frame.write_ipc(None).getvalue() for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def expected(journal):
+    """What comes of each bucket, one after the other."""
+    told = [Told()(journal.read(bucket, Told.columns)) for bucket in journal.buckets]
+    assert sum(map(len, told)) == journal.position
+    return bytes_of(told)
+
+
+@pytest.mark.parametrize("place", [HERE, POOL])
+def test_threads_and_processes_come_to_the_same_bytes(journal, expected, place):
+    assert bytes_of(results(journal, Told(), place)) == expected
+
+
+def test_buckets_at_the_beginning_can_be_left_out(journal, expected):
+    assert bytes_of(results(journal, Told(), after=90)) == expected[90:]
+
+
+def test_no_more_is_under_way_than_keeps_workers_busy(journal):
+    asked = []
+
+    class Source:
+        buckets = journal.buckets
+
+        def read(self, bucket, columns=None):
+            asked.append(bucket)
+            return journal.read(bucket, columns)
+
+    found = results(Source(), Told())
+    next(found)
+    assert len(asked) <= bulk.AHEAD * bulk.workers() + 1
+    found.close()
+
+
+def test_a_process_that_is_ended_from_outside_is_told_in_a_sentence(journal, tmp_path):
+    with pytest.raises(WorkerDied, match="a process of the pool was ended from outside"):
+        [*results(journal, OnceKilled(tmp_path / "killed"), POOL)]
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("place", [HERE, POOL])
+def test_an_error_of_ours_is_told_as_it_is_wherever_it_comes_up(journal, place):
+    with pytest.raises(
+        EngineError, match=r"touches-1-1\.parquet cannot be read; nothing is lost"
+    ) as told:
+        [*results(journal, Refusing(), place)]
+    assert (told.value.code, told.value.exit_code) == ("journal_damaged", JournalDamaged.exit_code)
+
+
+def test_workers_read_the_journal_as_it_was_when_they_were_sent(journal, expected, tmp_path):
+    copied = Journal.open(shutil.copytree(journal.folder, tmp_path / "journal"))
+    assert copied.position == journal.position
+    write_manifest(copied.folder, structs.replace(copied.manifest, generation=2, buckets=[]))
+    assert bytes_of(results(copied, Told(), POOL)) == expected
+
+
+def test_without_ray_it_is_said_what_to_install(journal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterMissing, match=r"install leadledger\[cluster\]"):
+        [*results(journal, Told(), RAY)]
+
+
+@pytest.fixture
+def ray_here(monkeypatch):
+    """The library, its workers finding what this process finds."""
+    ray = pytest.importorskip(
+        "ray", reason="ray is not installed: pip install 'leadledger[cluster]'"
+    )
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    yield ray
+    ray.shutdown()
+
+
+@pytest.mark.services
+def test_a_cluster_comes_to_the_same_bytes_though_a_worker_is_killed(
+    journal, expected, ray_here, tmp_path
+):
+    killed = tmp_path / "killed"
+    assert bytes_of(results(journal, OnceKilled(killed), RAY)) == expected
+    assert killed.exists()
+
+
+@pytest.mark.services
+def test_an_error_of_ours_comes_back_from_a_cluster(journal, ray_here):
+    with pytest.raises(EngineError, match=r"touches-1-1.parquet cannot be read"):
+        [*results(journal, Refusing(), RAY)]
+
+
+@pytest.mark.services
+def test_a_cluster_that_is_not_there_is_away(journal, ray_here):
+    with pytest.raises(ClusterAway, match=r"the cluster ray://127\.0\.0\.1:9 is away"):
+        [*results(journal, Told(), "ray://127.0.0.1:9")]
