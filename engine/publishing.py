@@ -65,6 +65,12 @@ def publish(facts: Facts, rules: RuleSet, text: str, since: int | None = None) -
             _check_carried(before, at, rules)
             keep_rules(connection, kept)
             add_entries(connection, [(rules.id, None if at == BEGINNING else at)], now)
+    return outcome(before, rules, at)
+
+
+def outcome(before: Book, rules: RuleSet, at: int) -> Document:
+    """What it comes to that a rule set is published from an instant on, as `publish` tells it."""
+    after = Book.of([*((era.since, era.rules) for era in before.eras), (at, rules)])
     changes = _changes(before, after)
     ended = (one for one in before.eras if one.since >= at and one.rules.id != rules.id)
     return {

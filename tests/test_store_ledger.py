@@ -151,21 +151,27 @@ def test_the_page_of_the_house_names_every_table_that_is_kept(facts_file):
 
 def test_what_was_announced_is_announced_once(facts):
     facts.publish(rules("c"))
-    columns = dict.fromkeys(("at", "position", "settled_to", "announced_at"), NOW) | {
-        "id": "a" * 64,
-        "lead": "b" * 32,
-        "first_source": "web",
-        "first_event_id": "1",
-        "kind": "entered",
-        "name": "lifecycle.mql",
-        "rules_id": "c" * 64,
-        "data": b"",
-    }
+    instants = dict.fromkeys(("at", "position", "settled_to", "announced_at"), NOW)
+    columns = (
+        {"number": 1, "first_position": 1}
+        | instants
+        | {
+            "id": "a" * 64,
+            "lead": "b" * 32,
+            "first_source": "web",
+            "first_event_id": "1",
+            "kind": "entered",
+            "name": "lifecycle.mql",
+            "rules_id": "c" * 64,
+            "data": b"",
+        }
+    )
     insert = (
         f"INSERT INTO announcements ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     )
     with facts.transaction() as connection:
         connection.execute(insert, tuple(columns.values()))
+    columns["number"] = 2
     conflicts = (sqlite3.IntegrityError, psycopg.IntegrityError)
     with pytest.raises(conflicts, match=r"announcements[._]id"), facts.transaction() as connection:
         connection.execute(insert, tuple(columns.values()))

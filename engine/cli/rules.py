@@ -8,7 +8,7 @@ import click
 from engine.cli import output
 from engine.cli.group import Group
 from engine.cli.options import Instant, as_json, database, known_at, language
-from engine.cli.session import session
+from engine.cli.session import Session, session
 
 if TYPE_CHECKING:
     from engine.cli.options import Position
@@ -212,8 +212,10 @@ def publish_rules(
 
     What happened before stays judged by the rules of then, and goes on under the new ones: so
     these must have every score, track, stage and clock of the rule set before. With
-    --retroactive all of history is judged anew. Later publications end where this one begins.
-    What was published is kept as it is, under its id; `rules log` lists it.
+    --retroactive all of history is judged anew: the read models are filled beside those in use,
+    as by `replay start` and `promote`, and `replay revert` takes it back. Later publications end
+    where this one begins. What was published is kept as it is, under its id; `rules log` lists
+    it.
 
     \b
         $ leadledger rules publish mine.toml
@@ -222,7 +224,6 @@ def publish_rules(
     """
     if retroactive and since is not None:
         raise click.UsageError("--retroactive is for all time, --from is not: give one of them.")
-    from engine.history import BEGINNING
     from engine.instants import start_of
     from engine.publishing import publish
     from engine.rulefile import parse
@@ -231,7 +232,10 @@ def publish_rules(
     rules = parse(text, file)
     at = start_of(since, rules.zone) if isinstance(since, date) else since
     with session(db, create=True) as opened:
-        done = publish(opened.facts, rules, text, BEGINNING if retroactive else at)
+        if retroactive:
+            done = _judge_anew(opened, rules, text)
+        else:
+            done = publish(opened.facts, rules, text, at)
     if as_json:
         output.emit(done)
         return
@@ -242,6 +246,19 @@ def publish_rules(
     for one in done["out_of_force"]:
         click.echo(f"out of force is {_told(one, rules.zone)}")
     click.echo(FOLDING[done["changes"]])
+
+
+def _judge_anew(opened: Session, rules: "RuleSet", text: str) -> Document:
+    """Publish a rule set for all time; readers have its figures at once."""
+    from engine import replay
+    from engine.cli.progress import progress
+    from engine.history import BEGINNING
+    from engine.publishing import outcome
+
+    before, kept = opened.book(None), replay.written(text, rules.name)
+    with progress("Replaying history") as report:
+        replay.publish_retroactively(opened.facts, opened.models, kept, report)
+    return outcome(before, rules, BEGINNING)
 
 
 def _told(entry: Document, zone: str) -> str:
