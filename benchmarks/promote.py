@@ -36,6 +36,7 @@ from engine.projections.database import Models
 from engine.projections.follower import follow
 from engine.projections.projection import PROJECTIONS
 from engine.projections.runner import book_known, bring_up_to_date
+from engine.replay_runs import standing
 from engine.rulefile import read, shipped
 from engine.store.facts import Facts, models_of, system_clock
 from engine.touchpoint import Arrival, Encoded, Touchpoint
@@ -178,8 +179,10 @@ def switches(url: Path, quiet_s: float) -> Iterator[Timed]:
     with Facts.open(url, create=False) as facts:
         yield timed("nothing", lambda: time.sleep(quiet_s), 0)
         yield timed("start", lambda: replay.start(facts, models, rules))
-        yield timed("promote", lambda: replay.promote(facts, models, 1))
-        yield timed("revert", lambda: replay.revert(facts, models, 1))
+        run = standing(facts, models)[-1].number
+        yield timed("promote", lambda: replay.promote(facts, models, run))
+        yield timed("revert", lambda: replay.revert(facts, models, run))
+        replay.drop(facts, models, run)
     models.close()
 
 
@@ -220,11 +223,13 @@ def main() -> bool:
     parser.add_argument("--leads", type=int, default=500_000)
     parser.add_argument("--rate", type=int, default=500, help="touchpoints that come in a second")
     parser.add_argument("--quiet", type=float, default=15, help="seconds before it is started")
+    parser.add_argument("--folder", help="where the leads are made, or were: used again")
     given = parser.parse_args()
     warm()
     with tempfile.TemporaryDirectory() as folder:
-        url = Path(folder, "facts.db")
-        base(url, given.leads)
+        url = Path(given.folder or folder, "facts.db")
+        if not url.exists():
+            base(url, given.leads)
         receiving, sending = get_context("spawn").Pipe(duplex=False)
         looks: list[Look] = []
         hears = threading.Thread(target=lambda: looks.extend(receiving.recv()))

@@ -30,6 +30,7 @@ from engine.store.rulebook import WrittenRules, keep_rules, rule_book, written_r
 from engine.telling import Batch, Point, Teller
 
 BATCH = 20_000  # positions of a step
+DUE_AT_ONCE = 2_000  # leads that time alone changes in one, about
 
 
 class Begun(NamedTuple):
@@ -95,6 +96,11 @@ class Announcer:
             ledger.replace_due(connection, None, _rows(batch))
         return Begun(first, stages)
 
+    def load_code(self) -> None:
+        """Look at no lead, so that whoever comes first waits for no compiled code to be loaded."""
+        with self._facts.snapshot() as connection:
+            self._teller.look_at_none(self._point(connection, Stand(0, 0, "")))
+
     def step(self) -> Told | None:
         """Look once, and tell at most what a batch of positions brings; None for nothing to do.
 
@@ -139,7 +145,7 @@ class Announcer:
 
     def _due_after(self, stand: Stand) -> int | None:
         with self._facts.snapshot() as connection:
-            due = ledger.next_due(connection)
+            due = ledger.nth_due(connection, 1)
             era = book_at(connection, stand.position).next_after(stand.settled_to)
         return min((at for at in (due, era) if at is not None), default=None)
 
@@ -155,7 +161,8 @@ class Announcer:
                 return _Target(max(at + 1, stand.settled_to), max(over), "over")
         elif position < (reach.open[0].first - 1 if reach.open else reach.head):
             at = ledger.recorded_at(connection, position) or now
-        at = max(at, stand.settled_to)
+        many = ledger.nth_due(connection, DUE_AT_ONCE)
+        at = max(stand.settled_to, at if many is None else min(at, many))
         era = book_at(connection, stand.position).next_after(stand.settled_to)
         if era is None or era > at:
             return _Target(at, position)
@@ -177,6 +184,8 @@ class Announcer:
     def _keep(self, before: Stand, after: Stand, batch: Batch) -> Counter[str]:
         """Tell, and move on, in one transaction; how many were told, by kind."""
         with self._facts.transaction() as connection:
+            if batch.of_all:
+                connection.take_time()
             ledger.move(connection, before, after)
             number, now = ledger.last_number(connection), self._facts.clock()
             for rules in batch.rules.values():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine import metrics
+from engine.announcement import KINDS
 from engine.announcements import Announcer, Begun
 from engine.backoff import Backoff
 from engine.errors import AnnouncerBusy, SinkAway, StoreAway
@@ -111,9 +112,11 @@ def _stay(
 ) -> None:
     """Step on and on, and rest while there is nothing to do."""
     log.info("announcing for %s", facts.name)
+    metrics.told(dict.fromkeys(KINDS, 0))
     begun, pause_s = announcer.begin(), SHORTEST_S
     if begun is not None:
         log.info("%s", said(begun))
+    announcer.load_code()
     with sending(office.sinks, office.open_facts) as tell:
         while not stopping():
             told = announcer.step()

@@ -7,7 +7,7 @@ see it. Whoever runs it, results are the same, and come in the order of the buck
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
@@ -67,7 +67,9 @@ def workers() -> int:
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
-def results(source: Source, work: Work[T], on: str = HERE, after: int = 0) -> Iterator[T]:
+def results(
+    source: Source, work: Work[T], on: str = HERE, buckets: Sequence[int] | None = None
+) -> Iterator[T]:
     """What comes of each bucket, in order.
 
     Args:
@@ -75,13 +77,13 @@ def results(source: Source, work: Work[T], on: str = HERE, after: int = 0) -> It
         work: What is to be done.
         on: HERE: threads of this process; POOL: processes of this machine; RAY: a cluster on
             this machine for the time being; ray://HOST:PORT: one that there is.
-        after: How many buckets are left out at the beginning.
+        buckets: Which ones; None: all.
 
     Raises:
         WorkerDied: A process of the pool was ended from outside.
         ClusterMissing, ClusterAway, JournalDamaged: See there.
     """
-    buckets = source.buckets[after:]
+    buckets = source.buckets if buckets is None else buckets
     if on == HERE:
         yield from _in_order(
             ThreadPoolExecutor(workers()), partial(of_bucket, source, work), buckets
@@ -98,7 +100,7 @@ def results(source: Source, work: Work[T], on: str = HERE, after: int = 0) -> It
         yield from _on_ray(task, buckets, on)
 
 
-def _in_order(executor: Executor, task: Callable[[int], T], buckets: range) -> Iterator[T]:
+def _in_order(executor: Executor, task: Callable[[int], T], buckets: Sequence[int]) -> Iterator[T]:
     """What comes of each; no more buckets are under way than keep all workers busy."""
     given_out = (executor.submit(task, bucket) for bucket in buckets)
     try:
@@ -133,7 +135,7 @@ def _elsewhere(folder: Path, manifest: Manifest, work: Work[T], bucket: int) -> 
         raise FailedElsewhere(str(error), error.code, error.exit_code) from None
 
 
-def _on_ray(task: Callable[[int], T], buckets: range, address: str) -> Iterator[T]:
+def _on_ray(task: Callable[[int], T], buckets: Sequence[int], address: str) -> Iterator[T]:
     """What comes of each; a bucket whose worker dies is given to another."""
     ray = _connected(address)
     try:

@@ -12,6 +12,7 @@ BY_TOUCH, BY_TIMER, BY_TIME = 0, 1, 2  # at what
 FADED, EARNED, CLAMPED = 0, 1, 2  # how scores part
 CAPPED, FLOORED = 1, 2  # how a score is clamped
 ENDED, STARTED, DUE = 0, 1, 2  # how clocks part
+MAX_TIMED = 4  # timed moves of a track at one instant that are told apart
 PARTED = np.dtype(
     [
         ("at", "<i8"),
@@ -157,16 +158,31 @@ def explain(pair, walk, parted):
 
 @compiled
 def name_timer(pair, walk, parted):
-    """The timed move of the step: of the track that parts, or else the first."""
-    sure = False
+    """The timed move of the step: the one that a fold alone took in the track, or the first."""
+    if parted["what"] == STAGE:
+        place = first_unlike(pair, walk, parted["name"])
+        for fold in range(2):
+            track = pair.eras[fold, walk.era[fold]]["track"][parted["name"]]
+            if track != NONE and parted["move"] == 0:
+                parted["side"], parted["track"] = fold, track
+                parted["move"] = walk.timed[fold, track, place]
     for fold in range(2):
-        own = pair.eras[fold, walk.era[fold]]["track"]
         for track in range(MAX_TRACKS):
-            move = walk.timed[fold, track]
-            parts = parted["what"] == STAGE and own[parted["name"]] == track
-            if move > 0 and not sure and (parts or parted["move"] == 0):
-                parted["side"], parted["track"], parted["move"] = fold, track, move
-                sure = parts
+            if parted["move"] == 0 and walk.timed[fold, track, 0] > 0:
+                parted["side"], parted["track"] = fold, track
+                parted["move"] = walk.timed[fold, track, 0]
+
+
+@compiled
+def first_unlike(pair, walk, name):
+    """Of the timed moves of the step in a common track, the place of the first that differs."""
+    one = pair.eras[0, walk.era[0]]["track"][name]
+    other = pair.eras[1, walk.era[1]]["track"][name]
+    if one != NONE and other != NONE:
+        for place in range(MAX_TIMED):
+            if walk.timed[0, one, place] != walk.timed[1, other, place]:
+                return place
+    return 0
 
 
 @compiled
@@ -226,7 +242,7 @@ def cause_of_entry(pair, walk, fold, parted):
     if track == NONE:
         return NONE
     if parted["by"] != BY_TOUCH:
-        return walk.timed[fold, track]
+        return walk.timed[fold, track, first_unlike(pair, walk, parted["name"])]
     lead, rules, memory = walk.lead[fold], pair.rules[fold, walk.era[fold]], walk.memory[fold]
     own = walk.touch[fold]
     if names(own, track):

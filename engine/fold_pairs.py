@@ -94,11 +94,12 @@ def _carried(folds: Folds, eras: int) -> Numbers:
 def _targets(folds: Folds, eras: int) -> tuple[Numbers, NDArray[np.int32]]:
     """The touches that are a stage_changed, and where each leads by the rules of each era."""
     histories = folds[0].histories
-    changes, _ = targets_of(histories, folds[0].rules)
+    told = [[targets_of(histories, era.rules) for era in folded.eras] for folded in folds]
+    changes = told[0][0][0]
     targets = np.zeros((2, eras, len(changes)), np.int32)
-    for fold, folded in enumerate(folds):
-        for number, era in enumerate(folded.eras):
-            targets[fold, number] = targets_of(histories, era.rules)[1]
+    for fold, some in enumerate(told):
+        for number, (_, own) in enumerate(some):
+            targets[fold, number] = own
     return changes, targets
 
 

@@ -21,7 +21,7 @@ from engine.fold import (
     next_timer,
     recall,
 )
-from engine.fold_apart import BY_TIME, BY_TIMER, BY_TOUCH, apart
+from engine.fold_apart import BY_TIME, BY_TIMER, BY_TOUCH, MAX_TIMED, apart
 from engine.fold_clocks import nothing_entered, turn
 from engine.fold_many import begin_lead
 from engine.fold_touch import FOLDED_TOUCH, NOT_A_CHANGE
@@ -89,7 +89,7 @@ class Walk(NamedTuple):
     era: NDArray[np.int64]
     entries: NDArray[np.void]  # VISIT: those of the step
     runs: NDArray[np.void]  # CLOCK_RUN: those begun at the step, then the open one of each clock
-    timed: NDArray[np.int64]  # by track: the timed move of the step, from 1, or 0
+    timed: NDArray[np.int64]  # by track: the timed moves of the step, from 1, then 0
     turned: NDArray[np.bool_]  # whether anything acted on clocks at the step
     ended: NDArray[np.int64]  # by clock: the outcome of a run that ended at the step, or OPEN
     started: NDArray[np.bool_]  # by clock: whether a run began at the step
@@ -110,7 +110,7 @@ def new_walk() -> Walk:
         era=np.zeros(2, np.int64),
         entries=np.zeros((2, MAX_TRACKS), VISIT),
         runs=np.zeros((2, 2 * MAX_CLOCKS), CLOCK_RUN),
-        timed=np.zeros((2, MAX_TRACKS), np.int64),
+        timed=np.zeros((2, MAX_TRACKS, MAX_TIMED), np.int64),
         turned=np.zeros(2, np.bool_),
         ended=np.zeros((2, MAX_CLOCKS), np.int64),
         started=np.zeros((2, MAX_CLOCKS), np.bool_),
@@ -261,7 +261,8 @@ def begin_step(pair, walk):
         walk.before[fold] = walk.lead[fold]
         walk.turned[fold] = False
         for track in range(MAX_TRACKS):
-            walk.timed[fold, track] = 0
+            for place in range(MAX_TIMED):
+                walk.timed[fold, track, place] = 0
         for clock in range(pair.rules[fold, walk.era[fold]]["clock_count"]):
             walk.ended[fold, clock], walk.started[fold, clock] = OPEN, False
 
@@ -287,7 +288,10 @@ def take_timers(pair, walk, fold, at):
         return
     due, track, timer = next_timer(lead, rules, memory)
     while due == at:
-        walk.timed[fold, track] = rules["timer_move"][timer]
+        for place in range(MAX_TIMED):
+            if walk.timed[fold, track, place] == 0:
+                walk.timed[fold, track, place] = rules["timer_move"][timer]
+                break
         memory["entry_count"] = 0
         place = track, rules["timer_to"][timer]
         enter(lead, place, (at, rules["timer_move"][timer]), rules, memory, walk.entries[fold])

@@ -2,12 +2,14 @@
 
 import fcntl
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,10 +158,11 @@ class _Step:
             yield from ((task, self.write(facts, task)) for task in tasks)
             return
         workers = min(WORKERS, os.cpu_count() or 1)
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
             writing = {pool.submit(_write, self, facts.path, task): task for task in tasks}
             try:
                 for future in as_completed(writing):
+                    reached("journal.shared")
                     yield writing[future], future.result()
             except BrokenProcessPool:
                 raise JournalInterrupted(self.folder) from None
@@ -173,7 +176,9 @@ class _Step:
         if task.old:
             old = read_part(self.folder, task.old)
             part = Part.together([old.where(lambda one: ~np.isin(one, task.leads)), part])
-        return write_part(self.folder, part, f"{self.generation}-{task.number}")
+        # one whose parent was killed may be at the same for a moment more
+        name = f"{self.generation}-{task.number}-{os.getpid()}"
+        return write_part(self.folder, part, name)
 
     def _strings(self, facts: Facts) -> tuple[int, File]:
         """The id of the last string, and the file of all of them."""
@@ -186,6 +191,19 @@ class _Step:
             frame = pl.concat([read_frame(self.folder, kept.strings), frame])
         last = new[-1][0] if new else 0
         return last, write_frame(self.folder, f"strings-{self.generation}.parquet", frame)
+
+
+def _begin() -> None:
+    """In a process of its own: leave it to the parent to be interrupted, and end when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None, "this is no child"
+    parent.join()
+    os._exit(1)
 
 
 def _write(step: _Step, path: Path, task: _Task) -> Bucket:

@@ -327,6 +327,7 @@ def sink_lag(sink: str, announcements: int, since: float | None) -> None:
     if _measures is not None:
         _measures.set(SINK_LAG, announcements, sink)
         _measures.set(SINK_LAG_SECONDS, since, sink)
+        _measures.count(SINK_RETRIES, 0, sink)  # shown before anything fails
 
 
 def sink_retried(sink: str) -> None:

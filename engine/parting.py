@@ -172,18 +172,18 @@ def _unlike(
 
 
 def _differences(unlike: list[Unlike], numbers: Numbers) -> pl.DataFrame:
-    frames = [
-        pl.DataFrame({"lead": one.leads, "before": one.before, "after": one.after}).select(
-            "lead",
-            pl.lit(one.what).cast(pl.UInt8).alias("what"),
-            pl.lit(one.name).cast(pl.UInt8).alias("name"),
-            "before",
-            "after",
-        )
-        for one in unlike
-    ]
-    rows = pl.concat([DIFFERENCES.to_frame(), *frames]).sort("lead", maintain_order=True)
-    return rows.with_columns(lead=pl.Series(numbers[rows["lead"].to_numpy()], dtype=pl.Int64))
+    if not unlike:
+        return DIFFERENCES.to_frame()
+    leads = np.concatenate([one.leads for one in unlike])
+    order, sizes = np.argsort(leads, kind="stable"), [len(one.leads) for one in unlike]
+    columns = {
+        "lead": numbers[leads],
+        "what": np.repeat([one.what for one in unlike], sizes),
+        "name": np.repeat([one.name for one in unlike], sizes),
+        "before": np.concatenate([one.before for one in unlike]),
+        "after": np.concatenate([one.after for one in unlike]),
+    }
+    return pl.DataFrame({name: column[order] for name, column in columns.items()}).cast(DIFFERENCES)
 
 
 def _runs(folds: Folds, shared: Shared, clocks: list[Unlike]) -> pl.DataFrame:
@@ -210,7 +210,7 @@ def _partings(folds: Folds, shared: Shared, leads: Numbers) -> pl.DataFrame:
     if len(leads):
         part_leads(pair_of(folds, shared, leads), new_walk(), parted)
     position = pl.Series(histories.positions[parted["touch"]], dtype=pl.Int64)
-    causes = _causes(parted, folds, shared)
+    which, causes = _causes(parted, folds, shared)
     return pl.DataFrame(
         {
             "lead": histories.numbers[leads],
@@ -219,8 +219,8 @@ def _partings(folds: Folds, shared: Shared, leads: Numbers) -> pl.DataFrame:
             "by": parted["by"],
             "position": position.set(pl.Series(parted["by"] != BY_TOUCH), None),
             **{
-                name: pl.Series([getattr(cause, name) for cause in causes], dtype=LEADS[name])
-                for name in Cause._fields
+                name: pl.Series([cause[at] for cause in causes], dtype=LEADS[name]).gather(which)
+                for at, name in enumerate(Cause._fields)
             },
         },
         schema_overrides=LEADS,
@@ -228,14 +228,16 @@ def _partings(folds: Folds, shared: Shared, leads: Numbers) -> pl.DataFrame:
     )
 
 
-def _causes(parted: NDArray[np.void], folds: Folds, shared: Shared) -> list[Cause]:
-    """The cause of each; what parts alike is looked at once."""
+def _causes(
+    parted: NDArray[np.void], folds: Folds, shared: Shared
+) -> tuple[list[int], list[Cause]]:
+    """Which cause each has, and the causes; what parts alike is looked at once."""
     eras = folds[0].eras, folds[1].eras
-    told, size, told_already = parted.tobytes(), PARTED.itemsize, {}
-    causes = []
-    for row, begin in zip(parted, range(_WHERE, len(told), size), strict=True):
-        alike = told[begin : begin + size - _WHERE]
-        if alike not in told_already:
-            told_already[alike] = cause_of(row, eras, shared)
-        causes.append(told_already[alike])
-    return causes
+    told, size = parted.tobytes(), PARTED.itemsize
+    places: dict[bytes, int] = {}
+    which = [
+        places.setdefault(told[begin : begin + size - _WHERE], len(places))
+        for begin in range(_WHERE, len(told), size)
+    ]
+    _, first = np.unique(np.array(which, np.int64), return_index=True)
+    return which, [cause_of(row, eras, shared) for row in parted.take(first)]

@@ -49,9 +49,10 @@ def named(some: Iterable[One], name: str) -> One | None:
     return next((one for one in some if one.name == name), None)
 
 
-def meaning(one: Any) -> dict[str, Any]:
-    """All that a part of a rule set says but its label."""
-    return {field: getattr(one, field) for field in one.__struct_fields__ if field != "label"}
+def meaning(one: Any) -> str:
+    """All that a part of a rule set says but its label; true is not 1 there."""
+    said = (f"{field}={getattr(one, field)!r}" for field in one.__struct_fields__)
+    return " ".join(part for part in said if not part.startswith("label="))
 
 
 def _depends_on_memory(one: Segment, other: Segment) -> bool:

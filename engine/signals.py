@@ -6,8 +6,9 @@ own conditions, or one group of its `any`; terms are bits of 64-bit words. Per
 touchpoint, the words of all its values are and-ed, those of its groups or-ed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,16 +96,32 @@ class Lookups(NamedTuple):
     targets: NDArray[np.int32]  # of each of those
 
 
+_judged: dict[int, tuple[Callable[[], Histories | None], Terms, Lookups]] = {}
+
+
 def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
-    """Everything that `fill` needs to tell the signals of these touches, judged once."""
-    terms = _terms(rules)
+    """Everything that `fill` needs to tell the signals of these touches, judged once.
+
+    What the signals last asked about come to is kept as long as the histories: what if these
+    were folded by other rules with the same signals?
+    """
+    terms, key = _terms(rules), id(histories)
+    of, known, lookups = _judged.get(key, (None, None, None))
+    if lookups is None or of is None or of() is not histories or known is not terms:
+        lookups = _lookups(histories, terms)
+        _judged[key] = ref(histories, lambda _: _judged.pop(key, None)), terms, lookups
+    changes, targets = targets_of(histories, rules)
+    return lookups._replace(changes=changes, targets=targets)
+
+
+def _lookups(histories: Histories, terms: Terms) -> Lookups:
+    """All but where a stage_changed leads."""
     fields = sorted({condition.field for _, condition in terms.conditions})
     asked = [field for field in fields if field in TEXT_FIELDS]
     names = [field for field in fields if field.startswith(PREFIX)]
     columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
     slots, by_attribute, absent = _attribute_masks(histories, terms, names)
     assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
-    changes, targets = targets_of(histories, rules)
     return Lookups(
         ints=_as_int32(histories.touches),
         columns=columns,
@@ -120,8 +137,8 @@ def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
         assigned=assigned,
         owner=owner,
         stage_changed=changed,
-        changes=changes,
-        targets=targets,
+        changes=np.zeros(0, np.int64),
+        targets=np.zeros(0, np.int32),
     )
 
 
@@ -130,12 +147,13 @@ _kept: dict[str, Terms] = {}
 
 
 def _terms(rules: RuleSet) -> Terms:
-    """The terms of a rule set, kept for each of the last few."""
-    if rules.fold_id not in _kept:
+    """The terms of a rule set's signals, kept for each of the last few, and for their signals."""
+    if rules.id not in _kept:
         if len(_kept) >= _KEPT:
             _kept.clear()
-        _kept[rules.fold_id] = _terms_of(rules)
-    return _kept[rules.fold_id]
+        signals = repr(rules.signals)  # which tells true from 1, where comparing does not
+        _kept[rules.id] = _kept.setdefault(signals, _terms_of(rules))
+    return _kept[rules.id]
 
 
 def _terms_of(rules: RuleSet) -> Terms:

@@ -22,6 +22,8 @@ from engine.announcement import (
     announcement_id,
 )
 from engine.book import Book
+from engine.decay import FACTORS
+from engine.fold_scores import first_below
 from engine.folded import Folded
 from engine.folding import fold
 from engine.history import NEVER
@@ -104,6 +106,11 @@ class Teller:
         for lead in touched.tolist():
             others.pop(lead, None)
         self._waves(batch, others, after)
+
+    def look_at_none(self, point: Point) -> None:
+        """Run what is compiled, on nothing."""
+        self._look(np.array([], np.int64), point)
+        first_below(0, (0, 0), 0, 0, FACTORS)
 
     def _waves(self, batch: Batch, due: dict[int, int], after: Point) -> None:
         """Look at leads at each instant at which they are due, one after the other."""

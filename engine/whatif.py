@@ -6,6 +6,7 @@ position it does not tell, and that is read from the store.
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from engine.projections.projection import FUNNEL, LEADS, Frames
 from engine.reports import funnel, pipeline
 from engine.shared_names import Shared
 from engine.store.facts import Facts
-from engine.whatif_tables import Brief, brief, joined
+from engine.whatif_tables import Brief, as_read, brief, joined
 
 Numbers = NDArray[np.int64]
 Document = dict[str, Any]
@@ -143,14 +144,16 @@ class WhatIf:
 
     def __init__(self, source: Journal | Stored, question: Question, on: str = HERE) -> None:
         self.source, self.question, self._on = source, question, on
+        self._folded: list[int] = []
         self._shares: list[Share] = []
 
     def preview(self) -> Preview:
-        """How much there is, and how long it will take: the first bucket is folded and timed."""
-        few = _first_leads(self.source.read(0, self.question.columns), FEW)
+        """How much there is, and how long it will take: the largest bucket is folded and timed."""
+        bucket = _largest(self.source)
+        few = _first_leads(self.source.read(bucket, self.question.columns), FEW)
         self._reports([self.question(few)])  # loads what is compiled
         least = _seconds(lambda: self._reports([self.question(few)]))
-        took = _seconds(self._fold_first)
+        took = _seconds(lambda: self._fold(bucket))
         reporting = _seconds(lambda: self._reports(self._shares))
         touchpoints, leads = _size(self.source)
         times = touchpoints / max(1, self._shares[0].touchpoints)
@@ -164,19 +167,18 @@ class WhatIf:
             JournalDamaged: A file of the journal is not there any more.
             WorkerDied, ClusterMissing, ClusterAway: See `engine.bulk`.
         """
-        if not self._shares:
-            self._fold_first()
         shares, (touchpoints, _) = self._shares, _size(self.source)
-        progress(shares[0].touchpoints, touchpoints)
-        for share in bulk.results(self.source, self.question, self._on, after=1):
+        rest = [bucket for bucket in self.source.buckets if bucket not in self._folded]
+        progress(sum(one.touchpoints for one in shares), touchpoints)
+        for share in bulk.results(self.source, self.question, self._on, rest):
             shares.append(share)
             progress(sum(one.touchpoints for one in shares), touchpoints)
         before, after = self._whole(shares)
         done = sum(share.touchpoints for share in shares)
         return Outcome(self.question, self._parted(), done, before, after)
 
-    def _fold_first(self) -> None:
-        self._shares = [bulk.of_bucket(self.source, self.question, 0)]
+    def _fold(self, bucket: int) -> None:
+        self._folded, self._shares = [bucket], [bulk.of_bucket(self.source, self.question, bucket)]
 
     def _parted(self) -> Parted:
         """The leads that differ, in the order in which they became known."""
@@ -187,15 +189,20 @@ class WhatIf:
         return joined([one.before for one in shares]), joined([one.after for one in shares])
 
     def _reports(self, shares: list[Share]) -> None:
-        for book, found in zip(
-            (self.question.before, self.question.after), self._whole(shares), strict=True
-        ):
-            reports(book, self.question.as_of, found)
+        both_reports(self.question, *self._whole(shares))
+
+
+def both_reports(question: Question, before: Brief, after: Brief) -> tuple[Document, Document]:
+    """The reports before and after, made at once."""
+    with ThreadPoolExecutor(1) as other:
+        one = other.submit(reports, question.before, question.as_of, before)
+        then = reports(question.after, question.as_of, after)
+        return one.result(), then
 
 
 def reports(book: Book, as_of: int, found: Brief) -> Document:
     """Pipeline and funnels, as their commands report them."""
-    frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: found.funnel})
+    frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: as_read(found.funnel)})
     names = [one.name for one in frames.rules.funnels]
     return {
         "pipeline": pipeline.report(frames, known=found.journeys),
@@ -215,6 +222,14 @@ def _size(source: Journal | Stored) -> tuple[int, int]:
         return source.known_at, len(source.numbers)
     buckets = source.manifest.buckets
     return sum(one.touchpoints for one in buckets), sum(one.leads for one in buckets)
+
+
+def _largest(source: Journal | Stored) -> int:
+    """The bucket with most touchpoints."""
+    if isinstance(source, Stored):
+        return 0
+    buckets = source.manifest.buckets
+    return max(range(len(buckets)), key=lambda bucket: buckets[bucket].touchpoints)
 
 
 def _first_leads(histories: Histories, count: int) -> Histories:

@@ -14,7 +14,7 @@ from engine.instants import format_instant
 from engine.journal import Journal
 from engine.journal_making import bucket_of
 from engine.parting import BY, CLOCK, SCORE, SEGMENT, STAGE, WHATS
-from engine.whatif import CHUNK, Outcome, Stored, reports
+from engine.whatif import CHUNK, Outcome, Stored, both_reports
 
 Document = dict[str, Any]
 Name = tuple[str, str]  # source, event id
@@ -32,8 +32,7 @@ _LEFT_OUT = {"label", "as_of"}  # of reports: no figures
 def summary(outcome: Outcome) -> Document:
     """What was compared, how many leads differ and in what, by which rules, and all figures."""
     question, parted = outcome.question, outcome.parted
-    before = reports(question.before, question.as_of, outcome.before)
-    after = reports(question.after, question.as_of, outcome.after)
+    before, after = both_reports(question, outcome.before, outcome.after)
     keys = parted.leads["key"].value_counts(sort=True)
     return {
         "before": _book(question.before, question.as_of),

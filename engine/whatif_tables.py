@@ -25,7 +25,7 @@ class Brief(NamedTuple):
     """Some leads, in brief."""
 
     leads: pl.DataFrame  # lead, first_at, value_minor, value_currency
-    funnel: pl.DataFrame  # as the read model has it, reached_at with the last instant alone
+    funnel: pl.DataFrame  # as the read model has it, but for reached_at: the last instant
     journeys: dict[str, pl.DataFrame]  # by track, as engine/reports/pipeline.py has them
 
 
@@ -36,6 +36,12 @@ def brief(folded: Folded) -> Brief:
         for number, track in enumerate(folded.rules.tracks)
     }
     return Brief(_leads(folded), _funnels(folded), journeys)
+
+
+def as_read(attempts: pl.DataFrame) -> pl.DataFrame:
+    """Attempts as the read model has them, of the steps reached the last alone."""
+    listed = pl.format("[{}]", pl.col("reached_at").cast(pl.String).fill_null(""))
+    return attempts.with_columns(reached_at=listed)
 
 
 def joined(parts: Sequence[Brief]) -> Brief:
@@ -126,14 +132,8 @@ def _attempts(
             "funnel": pl.Series(names, dtype=pl.Enum(names)).gather(np.full(len(hits), funnel)),
             "entered_at": np.ascontiguousarray(hits["entered"]),
             "depth": np.ascontiguousarray(depth),
-            "reached_at": _listed(last, depth),
+            "reached_at": last.set(pl.Series(depth == 0), None),
             "excluded": hits["excluded"] != 0,
             "open_until": open_until.set(open_until == 0, None),
         }
     )
-
-
-def _listed(last: pl.Series, depth: NDArray[np.int32]) -> pl.Series:
-    """As JSON arrays of one instant, or none."""
-    listed = pl.format("[{}]", last.cast(pl.String).set(pl.Series(depth == 0), ""))
-    return pl.select(listed).to_series()

@@ -23,7 +23,9 @@ ANN, BOB = digest("email:ann")[:32], digest("email:bob")[:32]
 
 
 def few_leads_fill_many_buckets(monkeypatch):
+    """And none of them is worth a process of its own."""
     monkeypatch.setattr(journal_making, "TOGETHER", np.uint64(0))
+    monkeypatch.setattr(journal_making, "FEW", 1_000)
 
 
 def small_journal(facts, folder):

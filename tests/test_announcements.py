@@ -1,7 +1,10 @@
 """Announcing: what is told, when, once; what turns out to be wrong, and is said to be."""
 
+from collections import Counter
+
 import pytest
 
+from engine import announcements
 from engine.announcement import announcement_id, document
 from engine.announcements import Announcer
 from engine.errors import AnnouncedAlready
@@ -88,6 +91,23 @@ def test_what_time_did_while_nobody_announced_is_told_instant_by_instant(teller)
     told = teller.announce()
     assert [name for _, name, _ in told] == ["keen", "silent", "life.cold"]
     assert [one.settled_to / DAY for one in teller.told()[2:]] == [at for *_, at in told]
+
+
+def test_where_much_is_due_at_once_it_is_told_step_by_step(teller, monkeypatch):
+    monkeypatch.setattr(announcements, "DUE_AT_ONCE", 2)
+    teller.shop.record(*(about(n, DAY + n * HOUR) for n in range(1, 6)))
+    teller.clock.now = 2 * DAY
+    teller.announce()
+    teller.shop.record(about(6, 30 * DAY))  # known from the first of these steps on
+    teller.clock.now = 31 * DAY + 3 * HOUR
+    before, steps = len(teller.told()), 0
+    while teller.announcer.step() is not None:
+        steps += 1
+    told = Counter(one.name for one in teller.told()[before:])
+    assert told == {"keen": 6, "silent": 5, "life.cold": 3, "life.visitor": 1}
+    assert steps > 5
+    ordered = [one.at for one in teller.told()]
+    assert ordered == sorted(ordered)
 
 
 def test_touchpoints_that_lie_ahead_are_told_when_they_happen(teller):

@@ -4,8 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import polars as pl
+import psutil
 import pytest
 from msgspec.structs import replace
 
@@ -44,9 +47,11 @@ import numpy as np
 from engine import journal_making
 from engine.journal import Journal
 from engine.store.facts import Facts
-journal_making.TOGETHER = np.uint64(0)
-with Facts.open(sys.argv[1]) as facts:
-    Journal.open(Path(sys.argv[2])).extend(facts, per_bucket=1)
+if __name__ == "__main__":
+    journal_making.TOGETHER = np.uint64(0)
+    journal_making.FEW = int(sys.argv[3])
+    with Facts.open(sys.argv[1]) as facts:
+        Journal.open(Path(sys.argv[2])).extend(facts, per_bucket=1)
 """
 
 
@@ -61,11 +66,23 @@ def world(facts_file, tmp_path):
     return facts_file, small_journal(facts_file, tmp_path / "facts.journal")
 
 
-def killed_at(place, facts, folder):
-    """Extend a journal in a process that dies there."""
+def killed_at(place, facts, folder, few=100):
+    """Extend a journal in a process that dies there; the session that it began."""
     environ = {**os.environ, CRASH_AT: f"journal.{place}"}
-    command = [sys.executable, "-c", EXTENDING, str(facts.path), str(folder)]
-    assert subprocess.run(command, env=environ, timeout=120).returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", EXTENDING, str(facts.path), str(folder), str(few)]
+    with subprocess.Popen(command, env=environ, start_new_session=True) as dying:
+        assert dying.wait(timeout=120) == -signal.SIGKILL
+    return dying.pid
+
+
+def still_running(session):
+    """The processes of a session that have not ended."""
+    running = []
+    for one in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(one.pid) == session and one.status() != psutil.STATUS_ZOMBIE:
+                running.append(one)
+    return running
 
 
 PLACES = ["swept", "bucket", "bucket:2", "strings", "drafted", "kept"]
@@ -102,6 +119,18 @@ def test_killed_while_it_is_first_made_it_is_not_there_or_whole_and_goes_on(
     assert {path.name for path in journal.folder.glob("*.parquet")} == {
         file.name for file in journal.manifest.files()
     }
+
+
+def test_processes_that_share_the_work_end_with_the_one_that_is_killed(facts_file, tmp_path):
+    store(facts_file, *FIRST)
+    journal = Journal.open(tmp_path / "journal")
+    session = killed_at("shared", facts_file, journal.folder, few=2)
+    give_up_at = time.monotonic() + 60
+    while (left := still_running(session)) and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    assert left == []
+    journal.extend(facts_file, per_bucket=1)
+    check_it_tells_what_the_store_does(journal, facts_file)
 
 
 def flipped(path):

@@ -17,7 +17,16 @@ from engine.lifecycle import record
 from engine.measures import MOST_WORDS, Measures
 from tests.storing import WORKSPACE_KEY, arrival, refused, touch
 
-UNITS = ("_seconds", "_touchpoints", "_leads", "_positions", "_retries", "_changes", "_up")
+UNITS = (
+    "_announcements",
+    "_seconds",
+    "_touchpoints",
+    "_leads",
+    "_positions",
+    "_retries",
+    "_changes",
+    "_up",
+)
 
 
 @pytest.fixture
@@ -105,6 +114,18 @@ def test_lag_in_seconds_grows_until_nothing_waits_and_goes_with_the_partition(
     metrics.partition_left("touchpoints", 3)
     assert value(registry, metrics.LAG, **labels) is None
     assert value(registry, metrics.LAG_SECONDS, **labels) is None
+
+
+def test_what_is_told_and_what_waits_for_a_sink_is_shown(registry, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1_010.0)
+    metrics.told({"stage_entered": 2, "corrected": 1})
+    metrics.sink_lag("file", 3, since=1_000.0)
+    metrics.sink_retried("file")
+    assert value(registry, metrics.TOLD, kind="stage_entered") == 2
+    assert value(registry, metrics.TOLD, kind="corrected") == 1
+    assert value(registry, metrics.SINK_LAG, sink="file") == 3
+    assert value(registry, metrics.SINK_LAG_SECONDS, sink="file") == 10
+    assert value(registry, metrics.SINK_RETRIES, sink="file") == 1
 
 
 def test_a_distribution_counts_each_touchpoint_of_a_batch(registry):

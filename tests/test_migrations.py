@@ -17,6 +17,7 @@ from eventsourcing.postgres import PostgresApplicationRecorder
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 from sqlalchemy import create_engine
 
+from engine.announcements import Announcer
 from engine.cli.main import cli
 from engine.codec import decode
 from engine.errors import NotAStore, StoreMissing, StoreVersion
@@ -223,6 +224,17 @@ def test_a_server_of_the_first_version_opens_after_migrating_with_its_facts_inta
     postgres.drop_database(new)
     with Facts.open(first_server) as facts:
         check_first_facts(facts)
+
+
+def test_of_a_migrated_file_what_comes_from_then_on_can_be_announced(first_file):
+    assert migrate("--db", str(first_file)).exit_code == 0
+    with Facts.open(first_file) as facts:
+        announcer = Announcer(facts)
+        begun = announcer.begin()
+        store(facts, touch("new", "email:somebody new"))
+        told = announcer.step()
+    assert begun.stand.position == 5
+    assert told.kinds["stage_entered"] == 1
 
 
 def test_migrating_again_changes_nothing(first_file):

@@ -281,3 +281,37 @@ def test_one_announces_until_it_is_stopped_and_others_stand_by(office, tmp_path,
         process.kill()
         process.wait()
     assert "announcing for" in log.read_text()
+
+
+@pytest.mark.services
+def test_cut_off_from_its_server_it_comes_back_and_misses_nothing(
+    postgres, database, tmp_path, path
+):
+    shop = Shop(database)
+    shop.facts.clock = Clock(DAY)
+    first, second = (bytes.fromhex(key) for key in KEYS.values())
+    shop.facts.check_keys(IdentifierKey(first), WorkspaceKey(second))
+    shop.publish(RULES)
+    command = [sys.executable, "-c", INVOKE, "announce", "--db", database, "--file", str(path)]
+    log = tmp_path / "log"
+    with log.open("w") as said:
+        process = subprocess.Popen(command, env={**os.environ, **KEYS}, stderr=said)
+    try:
+        assert wait_until(lambda: "announcing begins" in log.read_text())
+        for number in range(1, 4):
+            shop.record(about(number, DAY))
+            assert wait_until(lambda number=number: told_in(path, "life.visitor") == number)
+            postgres.terminate_backends(database)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        shop.close()
+    assert numbers_in(path) == [*range(1, len(numbers_in(path)) + 1)]
+
+
+def told_in(path, name):
+    """How often something was told by now."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return sum(json.loads(one)["name"] == name for one in lines)

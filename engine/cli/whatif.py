@@ -114,7 +114,11 @@ def diff_command(rules: str, db: str | None, as_json: bool, **asked: Any) -> Non
     \b
         $ leadledger rules show default | sed 's/at_least = 40 }/at_least = 55 }/' > mine.toml
         $ leadledger replay diff mine.toml --limit 1
-        69 of 2,400 leads differ
+        67 of 2,400 leads differ
+        ...
+          part because of           leads
+         ─────────────────────────────────
+          track.lifecycle.move[5]      67
         ...
     """
     if as_json and asked["as_csv"]:

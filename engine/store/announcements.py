@@ -114,10 +114,12 @@ def due(connection: Connection, upto: int) -> list[Due]:
     return [Due(*row) for row in rows]
 
 
-def next_due(connection: Connection) -> int | None:
-    """When something is due next, in microseconds, UTC; None if nothing ever is."""
-    at: int | None = connection.execute("SELECT min(at) FROM announcing_due").fetchone()[0]
-    return at
+def nth_due(connection: Connection, nth: int) -> int | None:
+    """When the so many-th is due, from 1 on, in microseconds, UTC; None where there are fewer."""
+    row = connection.execute(
+        "SELECT at FROM announcing_due ORDER BY at LIMIT 1 OFFSET ?", (nth - 1,)
+    ).fetchone()
+    return int(row[0]) if row else None
 
 
 def replace_due(connection: Connection, leads: Collection[int] | None, rows: list[Due]) -> None:
