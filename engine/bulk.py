@@ -15,6 +15,7 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from warnings import catch_warnings
 
 from engine.errors import EngineError
 from engine.errors.bulk import ClusterAway, ClusterMissing, FailedElsewhere, WorkerDied
@@ -167,7 +168,8 @@ def _connected(address: str) -> Any:
     except ImportError as missing:
         raise ClusterMissing from missing
     try:
-        ray.init("local" if address == RAY else address, log_to_driver=False)
+        with catch_warnings(action="ignore"):  # what is wrong is told in a sentence
+            ray.init("local" if address == RAY else address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as refused:
         raise ClusterAway(address, str(refused)) from refused
     return ray

@@ -288,9 +288,9 @@ def take_timers(pair, walk, fold, at):
         return
     due, track, timer = next_timer(lead, rules, memory)
     while due == at:
-        for place in range(MAX_TIMED):
-            if walk.timed[fold, track, place] == 0:
-                walk.timed[fold, track, place] = rules["timer_move"][timer]
+        for taken in range(MAX_TIMED):
+            if walk.timed[fold, track, taken] == 0:
+                walk.timed[fold, track, taken] = rules["timer_move"][timer]
                 break
         memory["entry_count"] = 0
         place = track, rules["timer_to"][timer]

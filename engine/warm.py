@@ -7,6 +7,7 @@ import numpy as np
 
 from engine.book import Book
 from engine.canonical import canonicalise
+from engine.fold_ledger import follow
 from engine.folding import fold
 from engine.history import Histories, Packed, pack, unpack
 from engine.identity import ANONYMOUS
@@ -52,12 +53,13 @@ def histories(leads: int) -> Histories:
 
 
 def main() -> None:
-    """Ask whose a cookie is, and fold a few leads under every rule set that ships."""
+    """Ask whose a cookie is, fold a few leads under every rule set that ships, and follow one."""
     one = np.zeros(1, np.int64)
     owners(Named(np.arange(2), one, np.array([ANONYMOUS], np.int8), one > 0, one), one)
     few = histories(20)
     for path in shipped().values():
         fold(few, Book.always(load(path)), NOW)
+    follow(histories(1), Book.always(load(shipped()["default"])).eras, NOW)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """What is announced against the naive model: random people, rules, steps and deaths."""
 
+from collections import Counter
 from random import Random
 
 import pytest
 
 from engine import announcements
+from engine.announcement import KINDS
 from engine.store.facts import Facts
 from tests.announcing import (
     Died,
@@ -115,3 +117,19 @@ def test_from_the_beginning_it_tells_all(seed, facts_url, mortal):
         check_what_stands(made)
         check_segments(made)
         check_each(made)
+
+
+def test_random_worlds_meet_all_that_can_be_told(tmp_path, mortal, say):
+    kinds, deaths = Counter(), 0
+    for seed in range(12):
+        random = Random(5_000 + seed)
+        with Facts.open(tmp_path / f"{seed}.db") as facts:
+            made, history = world(facts, random, one_rule_set(random))
+            made.announcer.begin()
+            made.live(history)
+            kinds.update(one.kind for one in made.told())
+            deaths += made.deaths
+    assert all(kinds[kind] > 1 for kind in KINDS), kinds
+    assert deaths > 20
+    said = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    say(f"announcements of 12 random worlds: {said}; {deaths} deaths")

@@ -332,6 +332,7 @@ def test_a_merge_and_its_undoing_leave_no_trace_in_any_read_model(seed, facts_ur
     story = Story(shop.facts, seed)
     if names := story.strangers():
         pair = story.numbers(names)
+        shop.publish(story.rules)
         apart = table_bytes(shop, story.rules)
 
         merge(shop.facts, pair, HAND)

@@ -1,4 +1,4 @@
-"""`audit`: whether the store is what it says, and what came to be known between two instants."""
+"""`audit`: whether the store is what it says."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 FOUND_A_DIFFERENCE = 6  # exit code
 
 
-@click.group("audit", cls=Group, short_help="Check the store, and what changed what.")
+@click.group("audit", cls=Group, short_help="Check the store against itself.")
 def audit_command() -> None:
-    """Whether the store is what it says, and what came to be known in between.
-
-    Changes nothing. docs/audit.md says what is looked at, and what cannot be.
+    """Whether the store is what it says. Changes nothing.
 
     \b
         $ leadledger audit verify
-        $ leadledger audit compare 2026-03-01 2026-03-08
     """
 
 

@@ -82,6 +82,7 @@ class Place(click.ParamType["str"]):
 @click.option(
     "--on",
     type=Place(),
+    metavar=Place.name,
     default="here",
     show_default=True,
     help="Fold in this process, in a pool of processes, or on a Ray cluster (docs/scaling.md).",
