@@ -342,7 +342,7 @@ def check_naive(
     key: bytes,
 ) -> int:
     """The tables of some families' leads against the naive model; how many it folded."""
-    book, checked = Book.of(toml), 0
+    book, checked = NaiveBook.of(toml), 0
     of_family: dict[int, list[str]] = defaultdict(list)
     for lead, (row,) in named.rows["leads"].items():
         of_family[family_of(row["first_event_id"])].append(lead)
