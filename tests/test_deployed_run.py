@@ -1,6 +1,6 @@
 """What docker-compose.yml starts, started without containers: the same commands and settings.
 
-A broker with the file's settings, the two jobs, a consumer and a projection runner; then
+A broker with the file's settings, the two jobs, and each service that lasts; then
 Prometheus asks them, and every expression of dashboard and alerts gets an answer.
 """
 
@@ -46,6 +46,7 @@ pytestmark = pytest.mark.services
 KEYS = {"LEADLEDGER_IDENTIFIER_KEY": "1d" * 32, "LEADLEDGER_WORKSPACE_KEY": "2e" * 32}
 INVOKE = "from engine.cli.main import cli; cli(prog_name='leadledger')"
 SENT, BROKEN, AGAIN = 40, 3, 5
+LASTING = ("consumer", "projector", "announcer")
 
 
 class ComposedBroker(Node, Kafka):
@@ -93,7 +94,7 @@ class Stack:
             "kafka:19092": broker.servers,
         }
         self._values = example() | KEYS | {"POSTGRES_PASSWORD": address.password}
-        self.ports = {name: free_port() for name in ("consumer", "projector")}
+        self.ports = {name: free_port() for name in LASTING}
         self._started = {}
 
     def environ(self, name):
@@ -155,10 +156,10 @@ def stack(tmp_path, broker, database):
     stack = Stack(tmp_path, broker, database)
     for job in ("migrate", "topics"):
         stack.run(job)
-    for name in ("consumer", "projector"):
+    for name in LASTING:
         stack.start(name)
     try:
-        for name in ("consumer", "projector"):
+        for name in LASTING:
             assert wait_until(lambda name=name: stack.healthy(name), seconds=60), stack.log(name)
         yield stack
     finally:
@@ -208,9 +209,11 @@ def told(stack, broker, emitter_port):
             return False
         came = total(now, "leadledger_batch_touchpoints_sum")
         shown = total(now, "leadledger_append_to_visible_seconds_count")
-        return (came, shown) == (SENT + AGAIN + BROKEN, SENT)
+        told = total(now, metrics.TOLD.name)  # of each lead at least that it entered a stage
+        waiting = total(now, metrics.SINK_LAG.name)
+        return (came, shown) == (SENT + AGAIN + BROKEN, SENT) and told >= SENT and not waiting
 
-    assert wait_until(through, seconds=60), stack.log("consumer") + stack.log("projector")
+    assert wait_until(through, seconds=60), "".join(map(stack.log, LASTING))
     return [samples(port) for port in asked]
 
 
@@ -319,7 +322,7 @@ def check_no_alert_wakes_somebody(ask):
 
 def check_all_end_in_time_when_they_are_told_to(stack):
     begun = time.monotonic()
-    assert stack.stop() == {"consumer": 0, "projector": 0}
+    assert stack.stop() == dict.fromkeys(LASTING, 0)
     grace = services()["consumer"]["stop_grace_period"]
     assert time.monotonic() - begun < float(grace.removesuffix("s"))
 

@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -30,11 +31,12 @@ AS_THEY_MUST_BE = {
 
 @pytest.fixture
 def there(kafka):
-    """A topic's name that nobody else uses; both topics are gone after the test."""
-    settings = at(kafka.servers, f"test-{uuid.uuid4().hex[:12]}")
+    """Topics' names that nobody else uses; the topics are gone after the test."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    settings = replace(at(kafka.servers, name), lifecycle=f"{name}.lifecycle")
     yield settings
     with closing(kafka.admin()) as admin:
-        admin.delete_topics([settings.topic, settings.aside], raise_errors=False)
+        admin.delete_topics([*settings.topics], raise_errors=False)
 
 
 def configured(kafka, topic):
@@ -58,7 +60,7 @@ def fill(kafka, topic, partition, count):
 
 def test_topics_are_made_for_ever_and_once(kafka, there):
     made = topics.init(there, 2, None)
-    assert (sorted(made.created), made.differences) == (sorted([there.topic, there.aside]), [])
+    assert (sorted(made.created), made.differences) == (sorted(there.topics), [])
     for topic in made.created:
         assert configured(kafka, topic) == AS_THEY_MUST_BE
     shape = topics.shape(there)
@@ -74,7 +76,7 @@ def test_two_of_three_copies_must_be_there_before_a_message_is_acknowledged():
 
 def test_a_topic_that_is_missing_is_made_beside_one_that_is_there(kafka, there):
     kafka.create_topic(there.topic, retention_ms=-1, max_message_bytes=4 << 20)
-    assert topics.init(there, None, None) == topics.Made([there.aside], [])
+    assert topics.init(there, None, None) == topics.Made([there.aside, there.lifecycle], [])
 
 
 def test_a_topic_that_forgets_is_told_with_the_way_to_mend_it(kafka, there):
@@ -88,6 +90,8 @@ def test_a_topic_that_forgets_is_told_with_the_way_to_mend_it(kafka, there):
         (there.topic, "retention.ms", "86400000", "-1"),
         (there.aside, "partitions", "2", "4"),
         (there.aside, "replication", "1", "3"),
+        (there.lifecycle, "partitions", "2", "4"),
+        (there.lifecycle, "replication", "1", "3"),
     ]
     assert differences[3].fix == (
         f"kafka-configs.sh --bootstrap-server {there.servers[0]} --alter "
@@ -207,11 +211,16 @@ def test_the_command_resets_only_when_it_is_told_to(tmp_path, kafka, there, fill
 
 def test_the_commands_make_and_check(kafka, there):
     def run(*words):
-        environ = {"LEADLEDGER_KAFKA": kafka.servers}
+        environ = {
+            "LEADLEDGER_KAFKA": kafka.servers,
+            "LEADLEDGER_LIFECYCLE_TOPIC": there.lifecycle,
+        }
         return CliRunner().invoke(cli, ["kafka", *words, "--topic", there.topic], env=environ)
 
     assert run("check").exit_code == 4
-    assert run("init", "--partitions", "2").stdout == f"{there.topic}: made\n{there.aside}: made\n"
+    assert run("init", "--partitions", "2").stdout == "".join(
+        f"{name}: made\n" for name in there.topics
+    )
     assert (run("init").exit_code, run("check").exit_code) == (0, 0)
     alter(kafka, there.topic, retention_ms=1000)
     checked = run("check")
