@@ -20,7 +20,7 @@ from benchmarks.common import Figure, Stopwatch, rate, show
 from benchmarks.identity import arrivals, told, who
 from benchmarks.record import BATCH, record
 from engine import lifecycle
-from engine.journal import Journal, columns_folded, journal_beside
+from engine.journal.journal import Journal, columns_folded, journal_beside
 from engine.privacy import WorkspaceKey
 from engine.rulefile import load, shipped
 from engine.store.facts import Facts

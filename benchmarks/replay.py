@@ -35,14 +35,14 @@ from benchmarks.replay_sql import asked as asked_in_sql
 from engine.book import Book
 from engine.fold_pairs import touches_of
 from engine.history import Histories
-from engine.journal import Journal
-from engine.journal_files import FORMAT, Manifest, Part, write_frame, write_manifest, write_part
-from engine.journal_making import PER_BUCKET, bucket_of
+from engine.journal.files import FORMAT, Manifest, Part, write_frame, write_manifest, write_part
+from engine.journal.journal import Journal
+from engine.journal.making import PER_BUCKET, bucket_of
 from engine.rulefile import load, parse, read, shipped
 from engine.settings import DEFAULT_TOO_COMMON
 from engine.warm import NOW, Words
-from engine.whatif import Question, WhatIf
-from engine.whatif_lines import summary
+from engine.whatif.lines import summary
+from engine.whatif.whatif import Question, WhatIf
 
 Numbers = NDArray[np.int64]
 T = TypeVar("T")

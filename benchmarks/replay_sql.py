@@ -15,7 +15,7 @@ from engine.book import Book
 from engine.decay import scores_at
 from engine.fold_eras import fold_all
 from engine.instants import DAY_US
-from engine.journal import Journal
+from engine.journal.journal import Journal
 from engine.rulefile import parse
 
 SIGNALS = {

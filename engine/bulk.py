@@ -20,8 +20,8 @@ from warnings import catch_warnings
 from engine.errors import EngineError
 from engine.errors.bulk import ClusterAway, ClusterMissing, FailedElsewhere, WorkerDied
 from engine.history import Histories
-from engine.journal import Journal
-from engine.journal_files import Manifest
+from engine.journal.files import Manifest
+from engine.journal.journal import Journal
 
 HERE, POOL, RAY = "here", "pool", "ray"
 AHEAD = 3  # buckets given out for each worker, done and not yet asked for included

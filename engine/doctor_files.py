@@ -15,7 +15,7 @@ from engine.projections import database
 from engine.store.faults import check_format, told_clearly
 from engine.store.schema import FACTS
 from engine.store.sqlite import Format, SqliteConnection
-from engine.verify_scope import BACKUP
+from engine.verify.scope import BACKUP
 
 ROOM_BYTES = 256 << 20  # the log at its longest, its way into the file, and something to spare
 DATA, LOCKS = ("", "-wal", "-shm"), (".lock", ".runner")  # what lies beside a database

@@ -14,7 +14,7 @@ from engine.store.postgres import FACTS
 from engine.store.postgres_connection import PostgresConnection, connect
 from engine.store.postgres_faults import told_clearly
 from engine.store.revision import REVISION, SELECT, check_revision
-from engine.verify_scope import BACKUP
+from engine.verify.scope import BACKUP
 
 OLDEST_SERVER = 13
 DB_FUNCTIONS = "POSTGRES_ENABLE_DB_FUNCTIONS"

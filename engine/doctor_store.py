@@ -26,7 +26,7 @@ from engine.store.in_force import DEFAULT_RULES, book_at
 from engine.store.keys import key_marks
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
-from engine.verify_ledger import (
+from engine.verify.ledger import (
     PUBLISHED_BY,
     counts,
     last_recorded,
@@ -34,7 +34,7 @@ from engine.verify_ledger import (
     unbalanced,
     unusable,
 )
-from engine.verify_scope import BACKUP
+from engine.verify.scope import BACKUP
 
 CLOCK_OFF_US = 5 * MINUTE_US
 FAR_BEHIND = 100_000  # positions

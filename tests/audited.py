@@ -15,11 +15,11 @@ from engine.rulefile import parse
 from engine.store.announcements import Placed, append
 from engine.store.facts import Facts, models_of
 from engine.store.rulebook import WrittenRules
-from engine.verify import Asked, verify
-from engine.verify_contents import ContentChecks
-from engine.verify_events import check_events
-from engine.verify_rows import RowChecks
-from engine.verify_scope import Keys, Scope
+from engine.verify.contents import ContentChecks
+from engine.verify.events import check_events
+from engine.verify.rows import RowChecks
+from engine.verify.scope import Keys, Scope
+from engine.verify.verify import Asked, verify
 from tests.naive.random_books import random_book
 from tests.naive.random_people import FEW, random_people
 from tests.read_side import DAY, HOUR, RULES

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from engine import journal_making
 from engine.book import Book
 from engine.folding import fold
-from engine.journal import Journal, columns_folded
+from engine.journal import making
+from engine.journal.journal import Journal, columns_folded
 from engine.rulefile import load, shipped
 from engine.touchpoint import Campaign
 from tests.storing import digest, store, touch
@@ -24,8 +24,8 @@ ANN, BOB = digest("email:ann")[:32], digest("email:bob")[:32]
 
 def few_leads_fill_many_buckets(monkeypatch):
     """And none of them is worth a process of its own."""
-    monkeypatch.setattr(journal_making, "TOGETHER", np.uint64(0))
-    monkeypatch.setattr(journal_making, "FEW", 1_000)
+    monkeypatch.setattr(making, "TOGETHER", np.uint64(0))
+    monkeypatch.setattr(making, "FEW", 1_000)
 
 
 def small_journal(facts, folder):

@@ -18,8 +18,8 @@ from engine.bulk import HERE, POOL, RAY, results
 from engine.errors import EngineError, JournalDamaged
 from engine.errors.bulk import ClusterAway, ClusterMissing, WorkerDied
 from engine.history import Histories
-from engine.journal import Journal
-from engine.journal_files import write_manifest
+from engine.journal.files import write_manifest
+from engine.journal.journal import Journal
 from engine.store.facts import Facts
 from tests.storing import Clock, store, touch
 

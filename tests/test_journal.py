@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine import journal_making
 from engine.crash import CRASH_AT
 from engine.errors import JournalDamaged, JournalInterrupted, JournalMissing, StoreError
 from engine.history import TOUCH
-from engine.journal import Journal, columns_folded, journal_beside
+from engine.journal import making
+from engine.journal.journal import Journal, columns_folded, journal_beside
 from engine.rulefile import parse
 from engine.store.facts import Facts
 from tests.journals import (
@@ -156,8 +156,8 @@ def test_a_journal_that_has_outgrown_its_buckets_is_made_with_more(facts_file, t
 
 
 def test_buckets_share_many_leads_about_evenly_neighbours_together(monkeypatch):
-    monkeypatch.setattr(journal_making, "TOGETHER", np.uint64(7))
-    buckets = journal_making.bucket_of(np.arange(800_000) * 8, 100)
+    monkeypatch.setattr(making, "TOGETHER", np.uint64(7))
+    buckets = making.bucket_of(np.arange(800_000) * 8, 100)
     sizes = np.bincount(buckets, minlength=100)
     assert sizes.min() > 7_000
     assert sizes.max() < 9_000
@@ -199,7 +199,7 @@ def test_two_that_extend_a_journal_at_once_take_turns(facts_file, tmp_path):
 
 def test_many_buckets_are_shared_among_processes(world, tmp_path, monkeypatch):
     facts, journal = world
-    monkeypatch.setattr(journal_making, "FEW", 2)
+    monkeypatch.setattr(making, "FEW", 2)
     shared = Journal.open(tmp_path / "shared")
     shared.extend(facts, per_bucket=1)
     assert hashes(shared) == hashes(journal)
@@ -212,7 +212,7 @@ def test_many_buckets_are_shared_among_processes(world, tmp_path, monkeypatch):
 
 def test_what_goes_wrong_in_another_process_is_told_here(world, tmp_path, monkeypatch):
     facts, _ = world
-    monkeypatch.setattr(journal_making, "FEW", 2)
+    monkeypatch.setattr(making, "FEW", 2)
     monkeypatch.setattr(Facts, "path", tmp_path / "gone.db")
     journal = Journal.open(tmp_path / "journal")
     with pytest.raises(StoreError, match=r"no database at .*gone.db"):
@@ -221,7 +221,7 @@ def test_what_goes_wrong_in_another_process_is_told_here(world, tmp_path, monkey
 
 def test_a_process_that_is_killed_leaves_the_journal_as_it_was(world, monkeypatch):
     facts, journal = world
-    monkeypatch.setattr(journal_making, "FEW", 2)
+    monkeypatch.setattr(making, "FEW", 2)
     store(facts, *MORE, touch("b3", "email:bob"))
     with monkeypatch.context() as dying:
         dying.setenv(CRASH_AT, "journal.bucket")

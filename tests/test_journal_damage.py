@@ -14,9 +14,8 @@ from msgspec.structs import replace
 
 from engine.crash import CRASH_AT
 from engine.errors import JournalDamaged, JournalMissing
-from engine.journal import Journal
-from engine.journal_check import Difference
-from engine.journal_files import (
+from engine.journal.check import Difference
+from engine.journal.files import (
     ATTRIBUTES,
     LEADS,
     MANIFEST,
@@ -27,6 +26,7 @@ from engine.journal_files import (
     write_frame,
     write_manifest,
 )
+from engine.journal.journal import Journal
 from tests.journals import (
     ANN,
     FIRST,
@@ -44,12 +44,12 @@ EXTENDING = """
 import sys
 from pathlib import Path
 import numpy as np
-from engine import journal_making
-from engine.journal import Journal
+from engine.journal import making
+from engine.journal.journal import Journal
 from engine.store.facts import Facts
 if __name__ == "__main__":
-    journal_making.TOGETHER = np.uint64(0)
-    journal_making.FEW = int(sys.argv[3])
+    making.TOGETHER = np.uint64(0)
+    making.FEW = int(sys.argv[3])
     with Facts.open(sys.argv[1]) as facts:
         Journal.open(Path(sys.argv[2])).extend(facts, per_bucket=1)
 """

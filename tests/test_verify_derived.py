@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from engine.cli.main import cli
-from engine.journal import Journal
+from engine.journal.journal import Journal
 from tests.audited import AN, BINH, Audited, lead, little_story, retracting
 from tests.read_side import HOUR
 

@@ -15,13 +15,13 @@ from engine import reading
 from engine.book import Book
 from engine.cli.main import cli
 from engine.instants import DAY_US, parse_instant
-from engine.journal import Journal
+from engine.journal.journal import Journal
 from engine.projections.database import Models
 from engine.reports import funnel, pipeline
 from engine.rulefile import parse
 from engine.store.facts import Facts
-from engine.whatif import Question, Share, WhatIf
-from engine.whatif_lines import figures, points
+from engine.whatif.lines import figures, points
+from engine.whatif.whatif import Question, Share, WhatIf
 from tests.storing import store, touch
 
 KEY = bytes(range(32))

@@ -14,8 +14,8 @@ from engine.cli.session import Session, session
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.verify import Verdict
-    from engine.verify_scope import Difference
+    from engine.verify.scope import Difference
+    from engine.verify.verify import Verdict
 
 FOUND_A_DIFFERENCE = 6  # exit code
 
@@ -64,8 +64,8 @@ def _verified(opened: Session, lead: str | None, known_at: Any) -> "Verdict":
         if opened.facts.touchpoint_count(number) <= FEW:
             leave_plain()
     from engine.privacy import IdentifierKey
-    from engine.verify import Asked, verify
-    from engine.verify_scope import Keys
+    from engine.verify.scope import Keys
+    from engine.verify.verify import Asked, verify
 
     keys = Keys(IdentifierKey(opened.settings.identifier_key), opened.workspace_key)
     asked = Asked(lead=number, known_at=position, keys=keys, journal=_journal(opened))
@@ -75,7 +75,7 @@ def _verified(opened: Session, lead: str | None, known_at: Any) -> "Verdict":
 
 def _journal(opened: Session) -> "Path | None":
     """The folder of the journal, where there is one."""
-    from engine.journal import journal_beside
+    from engine.journal.journal import journal_beside
     from engine.store.facts import file_of, is_server
 
     if is_server(opened.settings.database_url):

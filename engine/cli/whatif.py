@@ -17,8 +17,8 @@ from engine.cli.session import Session, session
 
 if TYPE_CHECKING:
     from engine.book import Book
-    from engine.journal import Journal
-    from engine.whatif import Outcome, Preview, Question, Stored
+    from engine.journal.journal import Journal
+    from engine.whatif.whatif import Outcome, Preview, Question, Stored
 
 Document = dict[str, Any]
 DIFFER = 5  # exit code
@@ -138,7 +138,7 @@ def diff_command(rules: str, db: str | None, as_json: bool, **asked: Any) -> Non
 
 def _compared(opened: Session, rules: str, asked: Document) -> "tuple[Journal | Stored, Outcome]":
     """Fold all history, with a preview and a bar on standard error."""
-    from engine.whatif import WhatIf, history
+    from engine.whatif.whatif import WhatIf, history
 
     known = opened.position(asked["known_at"])
     question = _question(opened, rules, asked, known)
@@ -151,7 +151,7 @@ def _compared(opened: Session, rules: str, asked: Document) -> "tuple[Journal | 
 
 
 def _question(opened: Session, rules: str, asked: Document, known: int | None) -> "Question":
-    from engine.whatif import Question
+    from engine.whatif.whatif import Question
 
     after = _book(opened, rules, known)
     as_of = opened.instant(asked["as_of"], after.at(opened.facts.clock()))
@@ -173,7 +173,7 @@ def _book(opened: Session, reference: str, known: int | None) -> "Book":
 
 def _folder(opened: Session, named: Path | None) -> Path:
     """Where the journal lies."""
-    from engine.journal import journal_beside
+    from engine.journal.journal import journal_beside
     from engine.settings import DATABASE, database_path, database_url
     from engine.store.facts import file_of, is_server
 
@@ -200,7 +200,7 @@ def _write_json(outcome: "Outcome", source: "Journal | Stored") -> None:
     """One document; its leads are written as they are made."""
     import msgspec
 
-    from engine.whatif_lines import lead_documents, summary
+    from engine.whatif.lines import lead_documents, summary
 
     out, encoder = sys.stdout.buffer, msgspec.json.Encoder()
     out.write(encoder.encode(summary(outcome))[:-1] + b',"differ":[')
@@ -211,7 +211,7 @@ def _write_json(outcome: "Outcome", source: "Journal | Stored") -> None:
 
 
 def _write_csv(outcome: "Outcome", source: "Journal | Stored") -> None:
-    from engine.whatif_lines import COLUMNS, lead_documents, rows
+    from engine.whatif.lines import COLUMNS, lead_documents, rows
 
     sheet = csv.writer(sys.stdout, lineterminator="\n")
     sheet.writerow(COLUMNS)
@@ -221,7 +221,7 @@ def _write_csv(outcome: "Outcome", source: "Journal | Stored") -> None:
 
 def _draw(outcome: "Outcome", source: "Journal | Stored", limit: int) -> None:
     """How many differ, in what and why; then whom it concerns, and the figures that change."""
-    from engine.whatif_lines import lead_documents, summary
+    from engine.whatif.lines import lead_documents, summary
 
     found, names = summary(outcome), _names(outcome)
     differ, zone = found["differing"], outcome.question.before.at(outcome.question.as_of).zone
@@ -264,7 +264,7 @@ def _draw_counts(found: Document) -> None:
 
 
 def _lead_rows(documents: Iterator[Document], zone: str) -> Iterator[tuple[str, ...]]:
-    from engine.whatif_lines import shown
+    from engine.whatif.lines import shown
 
     def when(at: str) -> str:
         return output.clock(at, zone)
@@ -289,7 +289,7 @@ def _by(parted: Document) -> str:
 
 def _draw_figures(found: Document, names: tuple[str, str]) -> None:
     """The figures of pipeline and funnels that change, of those that their own tables show."""
-    from engine.whatif_lines import figures
+    from engine.whatif.lines import figures
 
     reports = [("pipeline", found["pipeline"])]
     reports += [(f"funnel {one['funnel']}", one) for one in found["funnels"]]

@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine import journal_files as files
 from engine.errors import JournalDamaged
 from engine.history import ATTRIBUTE, TOUCH, Histories
-from engine.journal_check import Difference, differences
-from engine.journal_files import ATTRIBUTES, LEADS, TOUCHES, Bucket, Manifest
-from engine.journal_making import PER_BUCKET, extended
+from engine.journal import files
+from engine.journal.check import Difference, differences
+from engine.journal.files import ATTRIBUTES, LEADS, TOUCHES, Bucket, Manifest
+from engine.journal.making import PER_BUCKET, extended
 from engine.progress import Progress, quiet
 from engine.ruleset import RuleSet
 from engine.signals import TEXT_FIELDS

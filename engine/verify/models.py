@@ -14,8 +14,8 @@ from engine.projections.runner import CHUNK, derive_leads
 from engine.store.bulk import listed
 from engine.store.connection import Connection
 from engine.store.in_force import book_at
-from engine.verify_packed import differing
-from engine.verify_scope import Difference, Scope
+from engine.verify.packed import differing
+from engine.verify.scope import Difference, Scope
 
 REBUILD = "run leadledger rebuild"
 _FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max

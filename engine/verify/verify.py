@@ -11,24 +11,24 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.errors import EngineError
-from engine.journal import Journal
+from engine.journal.journal import Journal
 from engine.progress import Progress, quiet
 from engine.projections.database import Models
 from engine.store.connection import Connection
 from engine.store.facts import Facts
-from engine.verify_announcements import check_announcements
-from engine.verify_contents import ContentChecks
-from engine.verify_events import Check, check_events, check_versions
-from engine.verify_ledger import (
+from engine.verify.announcements import check_announcements
+from engine.verify.contents import ContentChecks
+from engine.verify.events import Check, check_events, check_versions
+from engine.verify.ledger import (
     check_conservation,
     check_recordings,
     check_rule_book,
     last_recorded,
 )
-from engine.verify_models import check_models
-from engine.verify_rows import RowChecks
-from engine.verify_scope import Difference, Keys, Scope
-from engine.verify_strays import check_gone, check_strays
+from engine.verify.models import check_models
+from engine.verify.rows import RowChecks
+from engine.verify.scope import Difference, Keys, Scope
+from engine.verify.strays import check_gone, check_strays
 
 FIRST = "mend what else is said here first, and look again"
 JOURNAL = "delete its folder: the next replay makes it anew"

@@ -18,8 +18,8 @@ from engine.errors import Refused, WrongKey
 from engine.identifiers import NO_NAMESPACE
 from engine.privacy import context_of, key_id_of, unseal
 from engine.touchpoint import Identifier, Touchpoint
-from engine.verify_events import Placed
-from engine.verify_scope import Difference, Keys, Scope
+from engine.verify.events import Placed
+from engine.verify.scope import Difference, Keys, Scope
 from engine.vetting import vet
 
 _SAID = (

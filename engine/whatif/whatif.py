@@ -20,14 +20,14 @@ from engine.book import Book
 from engine.bulk import HERE
 from engine.folding import fold
 from engine.history import Histories
-from engine.journal import Journal, columns_folded
+from engine.journal.journal import Journal, columns_folded
 from engine.parting import Parted, compare
 from engine.progress import Progress, quiet
 from engine.projections.projection import FUNNEL, LEADS, Frames
 from engine.reports import funnel, pipeline
 from engine.shared_names import Shared
 from engine.store.facts import Facts
-from engine.whatif_tables import Brief, as_read, brief, joined
+from engine.whatif.tables import Brief, as_read, brief, joined
 
 Numbers = NDArray[np.int64]
 Document = dict[str, Any]

@@ -13,7 +13,7 @@ from engine.resources import folder
 from engine.store.ids import Key, Recorded, by_id
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.touchpoint import Touchpoint
-from engine.verify_scope import Difference, Event, Scope
+from engine.verify.scope import Difference, Event, Scope
 
 SHOWN_BYTES = 32  # of an event that cannot be read
 _VERSIONS = """

@@ -12,9 +12,9 @@ from engine.store.dictionary import Dictionary, StoredStrings
 from engine.store.evidence import Pair, Pairs
 from engine.store.ids import Ids
 from engine.touchpoint import Encoded, Identifier, precedence
-from engine.verify_events import Placed
-from engine.verify_packed import differing, fields_of
-from engine.verify_scope import Difference, Scope
+from engine.verify.events import Placed
+from engine.verify.packed import differing, fields_of
+from engine.verify.scope import Difference, Scope
 
 NOT_KEPT = -1  # as the number of a text that the dictionary does not have
 KNOWN_PAIRS = 1 << 18  # remembered, not to be looked up again

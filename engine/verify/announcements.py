@@ -23,8 +23,8 @@ from engine.errors import Undecodable
 from engine.folding import fold
 from engine.instants import format_instant
 from engine.store.in_force import book_at
-from engine.verify_packed import differing
-from engine.verify_scope import Difference, Scope
+from engine.verify.packed import differing
+from engine.verify.scope import Difference, Scope
 
 TOLD_AT_ONCE = 1_000
 KEPT = "put back a backup: what was announced is written once and never changed"

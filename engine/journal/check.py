@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from engine.errors import JournalDamaged
-from engine.journal_files import (
+from engine.journal.files import (
     ATTRIBUTES,
     LEADS,
     MANIFEST,
@@ -22,7 +22,7 @@ from engine.journal_files import (
     read_manifest,
     read_part,
 )
-from engine.journal_making import bucket_of, is_of
+from engine.journal.making import bucket_of, is_of
 from engine.store.facts import Facts
 
 _KEYS = {LEADS: ("lead",), TOUCHES: ("lead", "position"), ATTRIBUTES: ("lead", "position")}

@@ -11,10 +11,10 @@ from engine.book import Book
 from engine.folded import BREACHED, OPEN, OUTCOMES
 from engine.history import NEVER, Histories
 from engine.instants import format_instant
-from engine.journal import Journal
-from engine.journal_making import bucket_of
+from engine.journal.journal import Journal
+from engine.journal.making import bucket_of
 from engine.parting import BY, CLOCK, SCORE, SEGMENT, STAGE, WHATS
-from engine.whatif import CHUNK, Outcome, Stored, both_reports
+from engine.whatif.whatif import CHUNK, Outcome, Stored, both_reports
 
 Document = dict[str, Any]
 Name = tuple[str, str]  # source, event id

@@ -9,8 +9,8 @@ import numpy as np
 from engine.history import Packed
 from engine.store.bulk import listed
 from engine.store.mapper import TOUCHPOINT_RECORDED
-from engine.verify_ledger import missing
-from engine.verify_scope import MOST, Difference, Scope
+from engine.verify.ledger import missing
+from engine.verify.scope import MOST, Difference, Scope
 
 ROWS_AT_ONCE = 50_000
 _THERE = (

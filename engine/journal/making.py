@@ -24,7 +24,7 @@ from engine.errors import (
     JournalMissing,
     StoreError,
 )
-from engine.journal_files import (
+from engine.journal.files import (
     FORMAT,
     Bucket,
     File,

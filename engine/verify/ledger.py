@@ -18,8 +18,8 @@ from engine.store.gaps import Gap, gaps
 from engine.store.ledger import Intake
 from engine.store.mapper import RULES_PUBLISHED, TOUCHPOINT_RECORDED
 from engine.store.recorder import last_position
-from engine.verify_packed import differing
-from engine.verify_scope import Difference, Scope
+from engine.verify.packed import differing
+from engine.verify.scope import Difference, Scope
 
 PUBLISHED_BY = "use the version of leadledger that published it, or put back a backup"
 _COUNTS = """

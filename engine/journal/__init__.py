@@ -1,0 +1,1 @@
+"""The columnar journal: histories as Parquet, made, extended, read and checked."""

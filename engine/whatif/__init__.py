@@ -1,0 +1,1 @@
+"""What other rules would have made of all history, and how that is told."""
