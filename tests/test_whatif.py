@@ -342,6 +342,15 @@ def test_the_table_lists_so_many_leads_and_says_how_many_there_are(world):
     assert "5 touchpoints of 3 leads to fold under both" in result.stderr
 
 
+def test_the_table_begins_with_leads_that_stand_in_other_stages(world):
+    # an was hot before, and only gains more points than anybody
+    doubled = world.rules(("points = 10", "points = 20"))
+    asked = ("--against", world.rules(), "--as-of", DAYS[4], "--limit", "1")
+    result = world.run("replay", "diff", doubled, *asked)
+    assert "web e3" in result.stdout
+    assert "web e1" not in result.stdout
+
+
 def test_against_the_rules_in_force_is_what_is_asked_unless_others_are_named(world):
     result = world.run("replay", "diff", "default", "--json")
     document = json.loads(result.stdout)

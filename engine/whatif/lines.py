@@ -13,7 +13,7 @@ from engine.history import NEVER, Histories
 from engine.instants import format_instant
 from engine.journal.journal import Journal
 from engine.journal.making import bucket_of
-from engine.parting import BY, CLOCK, SCORE, SEGMENT, STAGE, WHATS
+from engine.parting import BY, CLOCK, SCORE, SEGMENT, STAGE, WHATS, Parted
 from engine.whatif.whatif import CHUNK, Outcome, Stored, both_reports
 
 Document = dict[str, Any]
@@ -33,7 +33,7 @@ def summary(outcome: Outcome) -> Document:
     """What was compared, how many leads differ and in what, by which rules, and all figures."""
     question, parted = outcome.question, outcome.parted
     before, after = both_reports(question, outcome.before, outcome.after)
-    keys = parted.leads["key"].value_counts(sort=True)
+    keys = parted.leads["key"].value_counts().sort("count", "key", descending=[True, False])
     return {
         "before": _book(question.before, question.as_of),
         "after": _book(question.after, question.as_of),
@@ -46,7 +46,7 @@ def summary(outcome: Outcome) -> Document:
         "only_before": question.shared.before,
         "only_after": question.shared.after,
         "moves": _moves(outcome),
-        "keys": [{"key": key, "leads": leads} for key, leads in keys.sort("key").iter_rows()],
+        "keys": [{"key": key, "leads": leads} for key, leads in keys.iter_rows()],
         "pipeline": {"before": before["pipeline"], "after": after["pipeline"]},
         "funnels": [
             {
@@ -113,8 +113,8 @@ def _names(outcome: Outcome, what: str) -> list[str]:
 def lead_documents(
     outcome: Outcome, source: Journal | Stored, most: int | None
 ) -> Iterator[Document]:
-    """A document per lead that differs, in the order in which leads became known."""
-    leads = outcome.parted.leads.head(len(outcome.parted.leads) if most is None else most)
+    """A document per lead that differs: all as they became known, or so many, foremost first."""
+    leads = outcome.parted.leads if most is None else _foremost(outcome.parted, most)
     for start in range(0, len(leads), _AT_ONCE):
         some = leads[start : start + _AT_ONCE]
         called = touchpoints_named(source, some)
@@ -129,6 +129,17 @@ def lead_documents(
                     _difference(outcome, one, runs.get(number, [])) for one in differences[number]
                 ],
             }
+
+
+def _foremost(parted: Parted, most: int) -> pl.DataFrame:
+    """The leads that stand in other stages, then the others; by how far their scores are apart."""
+    what, apart = pl.col("what"), (pl.col("after") - pl.col("before")).abs()
+    weights = parted.differences.group_by("lead").agg(
+        moved=(what == WHATS.index(STAGE)).any(),
+        points=apart.filter(what == WHATS.index(SCORE)).max().fill_null(0),
+    )
+    weighed = parted.leads.join(weights, on="lead", maintain_order="left")
+    return weighed.sort("moved", "points", "lead", descending=[True, True, False]).head(most)
 
 
 def _grouped(rows: pl.DataFrame, leads: pl.DataFrame) -> dict[int, list[Row]]:
