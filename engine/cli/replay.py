@@ -121,7 +121,7 @@ def list_replays(db: str | None, as_json: bool) -> None:
         return
     columns = ("replay", "rules", "id", "state", "began", "done", "of", "a second", "left")
     rows = (_row(run, zone) for run in found)
-    output.table(f"{len(found):,} replays · times in {zone}", columns, rows, left=5)
+    output.table(f"Replays: {len(found):,} · times in {zone}", columns, rows, left=5)
 
 
 @replay_command.command("pause", short_help="Stop a replay for now.")
