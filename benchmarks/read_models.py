@@ -22,7 +22,7 @@ from engine.privacy import WorkspaceKey
 from engine.projections.database import Models
 from engine.projections.runner import bring_up_to_date
 from engine.rulefile import file_of, parse, read
-from engine.store.facts import Facts
+from engine.store.facts import Facts, models_of
 from engine.store.rulebook import WrittenRules
 from engine.touchpoint import Arrival, Campaign, Encoded, Identifier, Money, Touchpoint
 
@@ -107,7 +107,7 @@ def main() -> bool:
     figures = []
     with tempfile.TemporaryDirectory() as folder, Facts.open(Path(folder, "facts.db")) as facts:
         facts.publish(WrittenRules(rules.id, rules.name, text))
-        models = Models.open(facts.models_path)
+        models = Models.open(models_of(facts.path))
         record(facts, touchpoints(leads=1, each=1, start=START, seed=1))
         derive(facts, models, NOW)
         for each, start, floor in ((FIRST, START, 4.0), (MORE, START + SPAN, 1.0)):

@@ -7,6 +7,7 @@ the facts alone: read models, and replays of them, tell nobody anything.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -18,15 +19,21 @@ from engine.crash import reached
 from engine.errors import AnnouncedAlready, UnknownRuleSet
 from engine.progress import Progress, quiet
 from engine.publishing import for_good
-from engine.rulefile import read, shipped
 from engine.ruleset import RuleSet
 from engine.store import announcements as ledger
 from engine.store.announcements import Due, Stand
 from engine.store.connection import Connection
 from engine.store.facts import Facts
 from engine.store.gaps import Reach
-from engine.store.in_force import DEFAULT_RULES, book_at
-from engine.store.rulebook import WrittenRules, keep_rules, rule_book, written_rules
+from engine.store.in_force import book_at, default_text
+from engine.store.ledger import recorded_at
+from engine.store.rulebook import (
+    Publication,
+    WrittenRules,
+    keep_rules,
+    rule_book,
+    written_rules,
+)
 from engine.telling import Batch, Point, Teller
 
 BATCH = 20_000  # positions of a step
@@ -157,10 +164,9 @@ class Announcer:
         if published:
             position, at = published[0].position - 1, published[0].published_at - 1
             if (position, max(at, stand.settled_to)) == (stand.position, stand.settled_to):
-                over = [one.position for one in published if one.published_at == at + 1]
-                return _Target(max(at + 1, stand.settled_to), max(over), "over")
+                return _Target(max(at + 1, stand.settled_to), _in_a_row(published), "over")
         elif position < (reach.open[0].first - 1 if reach.open else reach.head):
-            at = ledger.recorded_at(connection, position) or now
+            at = recorded_at(connection, position) or now
         many = ledger.nth_due(connection, DUE_AT_ONCE)
         at = max(stand.settled_to, at if many is None else min(at, many))
         era = book_at(connection, stand.position).next_after(stand.settled_to)
@@ -205,6 +211,17 @@ class Announcer:
         return kinds
 
 
+def _in_a_row(published: Sequence[Publication]) -> int:
+    """The last position of those published at once with the first, with nothing in between."""
+    first = published[0]
+    at_once = (
+        one.position
+        for nth, one in enumerate(published)
+        if (one.position, one.published_at) == (first.position + nth, first.published_at)
+    )
+    return max(at_once)
+
+
 def _rows(batch: Batch) -> list[Due]:
     return [one for one in batch.dues.values() if one is not None]
 
@@ -214,5 +231,5 @@ def _keep_by_which(connection: Connection, rules: RuleSet) -> None:
     with suppress(UnknownRuleSet):
         written_rules(connection, rules.id)
         return
-    text = for_good(read(shipped()[DEFAULT_RULES]), rules.id)
+    text = for_good(default_text(), rules.id)
     keep_rules(connection, WrittenRules(rules.id, rules.name, text))

@@ -14,16 +14,14 @@ from typing import NamedTuple
 from engine import metrics
 from engine.announcement import KINDS
 from engine.announcements import Announcer, Begun
-from engine.backoff import Backoff
-from engine.errors import AnnouncerBusy, SinkAway, StoreAway
+from engine.errors import AnnouncerBusy, SinkAway
 from engine.instants import format_instant
 from engine.projections.follower import (
-    LONGEST_RETRY_S,
     LONGEST_S,
     PASSING,
-    RETRY_S,
     SHORTEST_S,
     STANDBY_S,
+    Patience,
     Stopped,
     pause,
 )
@@ -78,7 +76,7 @@ def announce(office: Office, stopping: Callable[[], bool]) -> None:
         if done < total and stopping():
             raise Stopped
 
-    backoff, standing_by = Backoff(RETRY_S, LONGEST_RETRY_S), False
+    patience, standing_by = Patience(stopping, "announce"), False
     while not stopping():
         try:
             with office.open_facts() as facts, closing(office.turns()) as turns:
@@ -86,7 +84,7 @@ def announce(office: Office, stopping: Callable[[], bool]) -> None:
                     with turns.take(FOLLOWING, wait=False) as taken:
                         if taken:
                             announcer = Announcer(facts, office.soon_us, stop_between)
-                            _stay(office, facts, announcer, turns, stopping, backoff)
+                            _stay(office, facts, announcer, turns, stopping, patience)
                         elif not standing_by:
                             log.info("another process announces for %s: standing by", facts.name)
                         standing_by = not taken
@@ -94,12 +92,7 @@ def announce(office: Office, stopping: Callable[[], bool]) -> None:
         except Stopped:
             return
         except PASSING as error:
-            metrics.retried("announce")
-            if isinstance(error, StoreAway) and error.code == StoreAway.code:
-                metrics.database_up(False)
-            wait_s = backoff.next_s()
-            log.warning("%s (again in %.1f s)", error, wait_s)
-            pause(wait_s, stopping)
+            patience.wait(error)
 
 
 def _stay(
@@ -108,7 +101,7 @@ def _stay(
     announcer: Announcer,
     turns: Turns,
     stopping: Callable[[], bool],
-    backoff: Backoff,
+    patience: Patience,
 ) -> None:
     """Step on and on, and rest while there is nothing to do."""
     log.info("announcing for %s", facts.name)
@@ -121,7 +114,7 @@ def _stay(
         while not stopping():
             told = announcer.step()
             metrics.database_up(True)
-            backoff.reset()
+            patience.reset()
             tell(told is not None and bool(told.kinds))
             pause_s = SHORTEST_S if told is not None else min(2 * pause_s, LONGEST_S)
             turns.rest(min(pause_s, _until(announcer.next_at, facts.clock())))

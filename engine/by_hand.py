@@ -39,7 +39,8 @@ def say(facts: Facts, hand: Hand, origin: str, type: str, **more: Any) -> Touchp
         "actor": Actor("rep", hand.who),
         **more,
     }
-    said["attributes"] = {**more.get("attributes", {}), "reason": text(hand.reason, "reason")}
+    attributes = {**more.get("attributes", {}), "reason": text(hand.reason, "reason")}
+    said["attributes"] = dict(sorted(attributes.items()))  # in the one form that is recorded
     canonical = msgspec.json.encode(said)
     content = hand.identifier_key.content(canonical)
     touchpoint = Touchpoint(**said, received_at=said["occurred_at"], content=content)

@@ -16,7 +16,8 @@ from engine.privacy import Alone, IdentifierKey, WorkspaceKey, unseal_alone
 from engine.projections import database
 from engine.projections.generations import DERIVED_BY, Generation, ready_generations, serving
 from engine.projections.projection import PROJECTIONS
-from engine.rulefile import file_of, is_id, load, shipped
+from engine.publishing import LIVE, is_published
+from engine.rulefile import file_of, load, shipped
 from engine.settings import IDENTIFIER_KEY, WORKSPACE_KEY, Settings
 from engine.store import rulebook
 from engine.store.connection import Connection
@@ -226,8 +227,10 @@ def rule_book(place: Place, connection: Connection) -> str:
     entries = rulebook.rule_book(connection, last_position(connection))
     named = place.environ.get("LEADLEDGER_RULES", "")
     ids = {entry.rules_id: f"entry {entry.number} of the rule book" for entry in entries}
-    if is_id(named):
-        ids.setdefault(named, "LEADLEDGER_RULES")
+    if is_published(named) and named != LIVE:
+        kept = [one.id for one in rulebook.kept_beginning(connection, named)]
+        for rules_id in kept or [named]:
+            ids.setdefault(rules_id, "LEADLEDGER_RULES")
     for rules_id, where in ids.items():
         if wrong := unusable(connection, rules_id):
             raise Wrong(f"{where} {wrong}", PUBLISHED_BY)
@@ -239,8 +242,8 @@ def chosen_rules(place: Place) -> str:
     named = place.environ.get("LEADLEDGER_RULES")
     if not named:
         return "LEADLEDGER_RULES is not set: the rules in force are asked"
-    if is_id(named):
-        return "LEADLEDGER_RULES names a published id"
+    if is_published(named):
+        return "LEADLEDGER_RULES names a published rule set"
     try:
         return f"LEADLEDGER_RULES names {load(file_of(named)).name}"
     except EngineError as error:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from engine.fold_touch import FOLDED_TOUCH
 from engine.fold_trace import ERA, SEGMENT, Pair, signals_of
 from engine.folded import MAX_TRACKS, Folded
-from engine.history import NEVER, Histories
+from engine.history import NEVER
 from engine.ruleset import RuleSet, Segment
 from engine.shared_names import Shared
-from engine.signals import lookups_of, targets_of
+from engine.signals import lookups_of
+from engine.stage_changes import targets_of
 from engine.tables import (
     MAX_CLOCKS,
     MAX_SIGNALS,
@@ -63,13 +64,6 @@ def pair_of(folds: Folds, shared: Shared, leads: Numbers) -> Pair:
         channel_first=first,
         channel_last=last,
     )
-
-
-def touches_of(histories: Histories, leads: Numbers) -> Numbers:
-    """The indexes of some leads' touches, lead by lead."""
-    begins, sizes = histories.starts[leads], np.diff(histories.starts)[leads]
-    shifts: Numbers = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes)
-    return np.arange(len(shifts)) + shifts
 
 
 def _segment(rules: RuleSet, name: str) -> Segment:

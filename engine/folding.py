@@ -31,4 +31,5 @@ def fold(histories: Histories, book: Book, as_of: int) -> Folded:
 
 def _by(records: NDArray[np.void], field: str) -> NDArray[np.void]:
     """Per lead by track or clock; what came about first stays first."""
-    return records.take(np.lexsort((records[field], records["lead"])))
+    places = records["lead"].astype(np.int64) * int(records[field].max(initial=0) + 1)
+    return records.take(np.argsort(places + records[field], kind="stable"))

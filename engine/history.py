@@ -8,15 +8,17 @@ Reading is joining and viewing; nothing is decoded.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.touchpoint import Campaign, Scalar, Touchpoint
 
+T = TypeVar("T")
 NEVER = np.iinfo(np.int64).max  # "not yet", "open", "never due"
 BEGINNING = -(1 << 62)  # of time: before any instant, and far enough from the edge to count on
 
@@ -99,6 +101,24 @@ _BITS = struct.Struct("<2iq")
 _DOUBLE = struct.Struct("<2id")
 _QUALITY = {"exact": 0, "date": 1, "sent": 2, "received": 3}
 _NO_CAMPAIGN = Campaign()
+
+
+class Kept(Generic[T]):
+    """What was worked out of histories, as long as these are there."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[Callable[[], Histories | None], T]] = {}
+
+    def of(self, histories: Histories) -> T | None:
+        """What is kept of these."""
+        of, found = self._found.get(id(histories), (None, None))
+        return found if of is not None and of() is histories else None
+
+    def keep(self, histories: Histories, found: T) -> T:
+        """Keep this of them."""
+        key = id(histories)
+        self._found[key] = ref(histories, lambda _: self._found.pop(key, None)), found
+        return found
 
 
 def pack(touchpoint: Touchpoint, ids: Dictionary, others: Sequence[int] = ()) -> bytes:
@@ -188,10 +208,11 @@ class Packed:
         edges = np.flatnonzero(np.diff(tied, prepend=False, append=False))
         for first, last in edges.reshape(-1, 2):
             run = rows[first : last + 1].tolist()
-            run.sort(key=lambda row: (text[int(sources[row])], self._event_id(row)))
+            run.sort(key=lambda row: (text[int(sources[row])], self.event_id(row)))
             rows[first : last + 1] = run
 
-    def _event_id(self, touch: int) -> bytes:
+    def event_id(self, touch: int) -> bytes:
+        """The event id of one touch, in UTF-8."""
         at = self.event_id_at[touch]
         return self.data[at : at + self.event_id_size[touch]]
 

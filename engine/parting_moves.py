@@ -48,7 +48,7 @@ def stage_key(step: Step, name: str) -> str | None:
         return None
     if step.row["by"] == BY_TOUCH:
         told = _told_key(step, name)
-        return told or _move_key(step, _taken(step, 0, one), _taken(step, 1, other), (one, other))
+        return told or _move_key(step, _taken(step, 0), _taken(step, 1), (one, other))
     moves = [
         _Taken(track.moves[number - 1], number) if number > 0 else None
         for track, number in zip((one, other), step.did, strict=True)
@@ -63,19 +63,18 @@ class _Taken(NamedTuple):
     number: int
 
 
-def _taken(step: Step, side: int, track: Track) -> _Taken | None:
+def _taken(step: Step, side: int) -> _Taken | None:
     """The move that a fold took at a touchpoint: rules as arrays count those alone that it may."""
     rules, chosen = (step.before, step.after)[side], step.did[side]
     if chosen == NONE:
         return None
-    all_moves = [
-        (number, move, one.name)
-        for one in rules.tracks
-        for number, move in enumerate(one.moves, 1)
+    moves = [
+        _Taken(move, number)
+        for track in rules.tracks
+        for number, move in enumerate(track.moves, 1)
         if move.when is not None
     ]
-    number, move, _ = all_moves[chosen]
-    return _Taken(move, number)
+    return moves[chosen]
 
 
 def _move_key(

@@ -12,14 +12,14 @@ from engine.book import Book, Era, lost_names
 from engine.errors import NamesLost, RulesInvalid, SeveralRuleSets, UnknownRuleSet
 from engine.history import BEGINNING
 from engine.instants import format_instant
-from engine.rulefile import decode, file_of, parse, read, shipped
+from engine.rulefile import decode, file_of, parse
 from engine.ruleid import with_dates
 from engine.rulelang.clocks import holidays_of
 from engine.rulelang.writer import write
 from engine.ruleset import RuleSet
 from engine.store.connection import Connection
 from engine.store.facts import Facts
-from engine.store.in_force import DEFAULT_RULES, book_at
+from engine.store.in_force import book_at, default_rules, default_text
 from engine.store.recorder import last_position
 from engine.store.rulebook import (
     Publication,
@@ -93,9 +93,9 @@ def log(facts: Facts, known_at: int | None = None) -> list[Document]:
         upto = last_position(connection) if known_at is None else known_at
         told = rule_book(connection, upto)
         names = {one.rules_id: written_rules(connection, one.rules_id).name for one in told}
-    default = parse(read(shipped()[DEFAULT_RULES]))
+    default = default_rules()
     first = {"number": None, "published_at": None, "position": None}
-    lines = [{**first, "name": default.name, "id": default.id, **_span(None, told)}]
+    lines = [{**first, "name": default.name, "id": default.id, **_span(BEGINNING, told)}]
     for index, one in enumerate(told):
         line = {
             "number": one.number,
@@ -104,7 +104,7 @@ def log(facts: Facts, known_at: int | None = None) -> list[Document]:
             "name": names[one.rules_id],
             "id": one.rules_id,
         }
-        lines.append({**line, **_span(one.effective_at, told[index + 1 :])})
+        lines.append({**line, **_span(one.since, told[index + 1 :])})
     return lines
 
 
@@ -170,11 +170,10 @@ def _changes(before: Book, after: Book) -> str | None:
     return "questions" if was == now else "folding"
 
 
-def _span(effective_at: int | None, later: Sequence[Publication]) -> Document:
+def _span(since: int, later: Sequence[Publication]) -> Document:
     """Since when an entry is effective, and when it is in force, given those published later."""
-    since = _since(effective_at)
-    until = min((_since(one.effective_at) for one in later), default=None)
-    over = [one.number for one in later if _since(one.effective_at) <= since]
+    until = min((one.since for one in later), default=None)
+    over = [one.number for one in later if one.since <= since]
     return {
         "effective_at": _shown(since),
         "in_force": None if over else {"from": _shown(since), "until": _shown(until)},
@@ -184,14 +183,10 @@ def _span(effective_at: int | None, later: Sequence[Publication]) -> Document:
 
 def _in_force(connection: Connection, now: int) -> str:
     told = rule_book(connection, last_position(connection))
-    begun = [one for one in told if _since(one.effective_at) <= now]
+    begun = [one for one in told if one.since <= now]
     if begun:
         return written_rules(connection, begun[-1].rules_id).toml
-    return read(shipped()[DEFAULT_RULES])
-
-
-def _since(effective_at: int | None) -> int:
-    return BEGINNING if effective_at is None else effective_at
+    return default_text()
 
 
 def _shown(at: int | None) -> str | None:

@@ -33,9 +33,9 @@ from engine.projections.runs import (
 from engine.projections.shadow import Filling
 from engine.publishing import for_good
 from engine.replay_runs import FITS, alone, as_stored, check_state, numbered, standing
-from engine.rulefile import parse, read, shipped
+from engine.rulefile import parse
 from engine.store.facts import Facts
-from engine.store.in_force import DEFAULT_RULES, book_at, kept_rules
+from engine.store.in_force import DEFAULT_RULES, book_at, default_text, kept_rules
 from engine.store.recorder import last_position
 from engine.store.rulebook import Publication, WrittenRules, keep_rules, publish, rule_book
 
@@ -174,20 +174,17 @@ def revert(facts: Facts, models: Models, number: int, *, anyway: bool = False) -
 
 
 def publish_retroactively(
-    facts: Facts,
-    models: Models,
-    rules: WrittenRules,
-    progress: Progress = quiet,
-    stopping: Callable[[], bool] = never,
+    facts: Facts, models: Models, rules: WrittenRules, progress: Progress = quiet
 ) -> Run | None:
     """Replay history under a rule set and promote it in one go; a run of it is gone on with.
 
     Returns:
-        The run: promoted, or paused where it was to stop; None where nothing had to be built,
-        since there are no leads, or the rules are in force for all time already.
+        The run, promoted; None where nothing had to be built, since there are no leads, or the
+        rules are in force for all time already.
 
     Raises:
         RunBusy: Another process replays them.
+        RunUnfit: Another process paused or ended the run meanwhile; nothing was published.
     """
     if book_known(facts).id == rules.id:
         return None
@@ -197,11 +194,9 @@ def publish_retroactively(
     there = [run for run in standing(facts, models) if run.rules_id == rules.id]
     run = next((run for run in there if run.state in (*FITS["promote"], *FITS["cancel"])), None)
     if run is None:
-        run = start(facts, models, rules, progress, stopping)
+        run = start(facts, models, rules, progress)
     elif run.state not in FITS["promote"]:
-        run = resume(facts, models, run.number, progress, stopping)
-    if run.state not in FITS["promote"]:
-        return run
+        run = resume(facts, models, run.number, progress)
     return promote(facts, models, run.number, anyway=True)
 
 
@@ -295,4 +290,4 @@ def _shown(facts: Facts, one: Publication) -> str:
 
 
 def _default() -> WrittenRules:
-    return written(read(shipped()[DEFAULT_RULES]), DEFAULT_RULES)
+    return written(default_text(), DEFAULT_RULES)

@@ -104,8 +104,11 @@ def _borne_out(run: Run, told: Sequence[Publication]) -> Run:
     else:
         return run
     first = run.entry - len(meant)
-    if [(one.rules_id, one.effective_at) for one in told[first : run.entry]] == meant:
+    entries = [(one.rules_id, one.effective_at) for one in told[: run.entry]]
+    if entries[first:] == meant:
         return run
+    if before == PROMOTED:  # that entry may not be the last: others may have published since
+        first = max(nth for nth, one in enumerate(entries, 1) if one == (run.rules_id, None))
     return replace(run, state=before, entry=first)
 
 

@@ -17,7 +17,6 @@ from engine.rulelang.lines import line_of, locate
 from engine.rulelang.reader import Names, Node, Reading, Table, shown_path, tables
 from engine.ruleset import RuleSet
 
-ID_DIGITS = 64
 SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
 MAX_FILE = 1 << 20  # bytes
 TOO_LONG = Fault("", None, f"has more than {MAX_FILE} bytes")
@@ -100,11 +99,6 @@ def shipped() -> dict[str, Path]:
 def file_of(reference: str) -> Path:
     """The file of the rule set that ships under a name; else the reference is a path."""
     return shipped().get(reference) or Path(reference)
-
-
-def is_id(reference: str) -> bool:
-    """Whether a reference is the id of a published rule set: then no file is meant."""
-    return len(reference) == ID_DIGITS and not file_of(reference).exists()
 
 
 def _names(document: Mapping[str, Any]) -> Names:

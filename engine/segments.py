@@ -12,6 +12,7 @@ from engine.folded import Folded
 from engine.ruleset import RuleSet, Segment
 
 Flags = NDArray[np.bool_]
+_NONE = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,22 @@ class Standing:
 
 
 def standing_of(folded: Folded) -> Standing:
-    """The columns that segments ask about, of leads just folded."""
-    states, touches = folded.states, folded.histories.touches
+    """The columns that segments ask about, of leads just folded; texts only if one asks."""
+    states, channels = folded.states, folded.histories.touches["channel"]
+    first, last, value = (
+        any(getattr(segment, name) for segment in folded.rules.segments)
+        for name in ("first_channel", "last_channel", "value_currency")
+    )
     return Standing(
         seen=states["seen"],
         scores=scores_at(states["scores"], folded.scored_at, folded.rules, folded.as_of),
         stages=states["stage"],
         last_at=states["last_at"],
-        first_channel=_texts(folded, touches["channel"][states["first"]]),
-        last_channel=_texts(folded, touches["channel"][states["last"]]),
+        first_channel=_texts(folded, channels[states["first"]] if first else _NONE),
+        last_channel=_texts(folded, channels[states["last"]] if last else _NONE),
         has_owner=states["owner"] != 0,
         value_minor=states["value_minor"],
-        value_currency=_texts(folded, states["value_currency"]),
+        value_currency=_texts(folded, states["value_currency"] if value else _NONE),
     )
 
 

@@ -6,9 +6,8 @@ own conditions, or one group of its `any`; terms are bits of 64-bit words. Per
 touchpoint, the words of all its values are and-ed, those of its groups or-ed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
-from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
 from engine.fold_touch import NOT_A_CHANGE
-from engine.history import BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Strings
-from engine.resolve import Resolver
+from engine.history import BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Kept, Strings
 from engine.ruleset import Condition, RuleSet
+from engine.stage_changes import targets_of, text_of
 from engine.tables import NONE, bits
 
 WORD = 64
@@ -83,7 +82,8 @@ class Lookups(NamedTuple):
     by_value: Masks  # column, dictionary id
     by_amount: Masks  # touch; empty where rules do not ask
     slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
-    by_attribute: Masks  # attribute
+    judged: NDArray[np.int32]  # attribute: its row of by_attribute, where its name has a slot
+    by_attribute: Masks  # distinct texts, numbers and flags, by slot
     absent: Masks  # slot
     met: NDArray[np.int64]  # slot: scratch, the last touch that had it
     all_terms: Masks
@@ -96,7 +96,7 @@ class Lookups(NamedTuple):
     targets: NDArray[np.int32]  # of each of those
 
 
-_judged: dict[int, tuple[Callable[[], Histories | None], Terms, Lookups]] = {}
+_judged: Kept[tuple[Terms, Lookups]] = Kept()
 
 
 def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
@@ -105,13 +105,12 @@ def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
     What the signals last asked about come to is kept as long as the histories: what if these
     were folded by other rules with the same signals?
     """
-    terms, key = _terms(rules), id(histories)
-    of, known, lookups = _judged.get(key, (None, None, None))
-    if lookups is None or of is None or of() is not histories or known is not terms:
-        lookups = _lookups(histories, terms)
-        _judged[key] = ref(histories, lambda _: _judged.pop(key, None)), terms, lookups
+    terms = _terms(rules)
+    known = _judged.of(histories)
+    if known is None or known[0] is not terms:
+        known = _judged.keep(histories, (terms, _lookups(histories, terms)))
     changes, targets = targets_of(histories, rules)
-    return lookups._replace(changes=changes, targets=targets)
+    return known[1]._replace(changes=changes, targets=targets)
 
 
 def _lookups(histories: Histories, terms: Terms) -> Lookups:
@@ -120,7 +119,7 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
     asked = [field for field in fields if field in TEXT_FIELDS]
     names = [field for field in fields if field.startswith(PREFIX)]
     columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
-    slots, by_attribute, absent = _attribute_masks(histories, terms, names)
+    slots, judged, by_attribute, absent = _attribute_masks(histories, terms, names)
     assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
     return Lookups(
         ints=_as_int32(histories.touches),
@@ -128,6 +127,7 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
         by_value=_value_masks(histories, terms, asked, columns),
         by_amount=_amount_masks(histories, terms) if AMOUNT in fields else _open(0, terms.words),
         slots=slots,
+        judged=judged,
         by_attribute=by_attribute,
         absent=absent,
         met=np.full(len(absent), -1, np.int64),
@@ -195,19 +195,16 @@ def _value_masks(
     masks = _open(*used.shape, terms.words)
     for index, field in enumerate(fields):
         ids = np.flatnonzero(used[index])
-        _judge_texts(masks[index], (terms, field), ids, histories.strings)
+        masks[index, ids] = _of_texts((terms, field), ids, histories.strings)
     return masks
 
 
-def _judge_texts(
-    masks: Masks, asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
-) -> None:
-    """By dictionary id: the terms on a field that a text leaves standing."""
+def _of_texts(asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings) -> Masks:
+    """The terms on a field that each text leaves standing."""
     terms, field = asked
     texts = strings.texts(ids.tolist())
     values = [text if number else None for number, text in zip(ids, texts, strict=True)]
-    if values:
-        masks[ids] = terms.standing(field, values)
+    return np.array(terms.standing(field, values), np.int64).reshape(len(values), terms.words)
 
 
 def _amount_masks(histories: Histories, terms: Terms) -> Masks:
@@ -223,54 +220,56 @@ def _amount_masks(histories: Histories, terms: Terms) -> Masks:
 
 def _attribute_masks(
     histories: Histories, terms: Terms, fields: list[str]
-) -> tuple[NDArray[np.int64], Masks, Masks]:
-    """Slots by name id, and the terms that each attribute, or its absence, leaves standing."""
-    words = terms.words
+) -> tuple[NDArray[np.int64], NDArray[np.int32], Masks, Masks]:
+    """Slots by name id; each attribute's row of masks, and those; what absence leaves standing."""
     attributes, strings = histories.attributes, histories.strings
     name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
     names = np.ascontiguousarray(attributes["name"])
     slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
-    by_attribute, absent = _open(len(attributes) if fields else 0, words), _open(len(fields), words)
+    judged = np.zeros(len(attributes) if fields else 0, np.int32)
+    absent, masks, size = _open(len(fields), terms.words), [_open(0, terms.words)], 0
     for slot, (field, name_id) in enumerate(zip(fields, name_ids, strict=True)):
         absent[slot] = terms.standing(field, [None])[0]
         if name_id:
             slots[name_id] = slot
             rows = np.flatnonzero(names == name_id)
-            _judge_attributes(by_attribute, (terms, field), (rows, attributes.take(rows)), strings)
-    return slots, by_attribute, absent
+            own, which = _of_values((terms, field), attributes.take(rows), strings)
+            judged[rows] = size + which
+            masks.append(own)
+            size += len(own)
+    return slots, judged, np.concatenate(masks), absent
 
 
-def _judge_attributes(
-    masks: Masks,
-    asked: tuple[Terms, str],
-    found: tuple[NDArray[np.int64], NDArray[np.void]],
-    strings: Strings,
-) -> None:
-    rows, values = found
-    texts = values["tag"] == STRING
-    by_text, ids = _text_masks(asked, values["bits"][texts], strings)
-    masks[rows[texts]] = by_text[ids]
+def _of_values(
+    asked: tuple[Terms, str], values: NDArray[np.void], strings: Strings
+) -> tuple[Masks, NDArray[np.int64]]:
+    """The terms that each text, once, and all else leave standing; which of them a value has."""
     terms, field = asked
+    texts = values["tag"] == STRING
+    by_text, which = _of_distinct(asked, values["bits"][texts], strings)
+    others = values[~texts]
+    masks = _open(len(others), terms.words)
     for term, operators in terms.on(field):
         for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
-            numbers = values["tag"] == tag
-            verdict = holds_for_numbers(operators, values["bits"][numbers].view(dtype))
-            _clear(masks, rows[numbers][~verdict], term)
+            numbers = np.flatnonzero(others["tag"] == tag)
+            verdict = holds_for_numbers(operators, others["bits"][numbers].view(dtype))
+            _clear(masks, numbers[~verdict], term)
         for flag in (False, True):
-            flags = (values["tag"] == BOOLEAN) & (values["bits"] == flag)
             if not holds(operators, flag):
-                _clear(masks, rows[flags], term)
+                flags = (others["tag"] == BOOLEAN) & (others["bits"] == flag)
+                _clear(masks, np.flatnonzero(flags), term)
+    places = np.empty(len(values), np.int64)
+    places[texts], places[~texts] = which, len(by_text) + np.arange(len(others))
+    return np.concatenate([by_text, masks]), places
 
 
-def _text_masks(
+def _of_distinct(
     asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
 ) -> tuple[Masks, NDArray[np.int64]]:
     """Masks of the distinct texts, and which of them each id has."""
     used = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
     used[ids] = True
-    by_id = _open(len(used), asked[0].words)
-    _judge_texts(by_id, asked, np.flatnonzero(used), strings)
-    return by_id, ids
+    return _of_texts(asked, np.flatnonzero(used), strings), (np.cumsum(used) - 1)[ids]
 
 
 @compiled
@@ -328,48 +327,9 @@ def still_standing(terms, place, attributes, span, lookups):
     for index in range(span[0], span[1]):
         name = attributes[index]["name"]
         if name < len(lookups.slots) and lookups.slots[name] != NONE:
-            terms &= lookups.by_attribute[index, word]
+            terms &= lookups.by_attribute[lookups.judged[index], word]
             met[lookups.slots[name]] = touch
     for slot in range(len(met)):
         if met[slot] != touch:
             terms &= lookups.absent[slot, word]
     return terms
-
-
-@compiled
-def text_of(attributes, span, name):
-    """The dictionary id of a text attribute; 0: absent, -1: no text."""
-    for index in range(span[0], span[1]):
-        if name != 0 and attributes[index]["name"] == name:
-            return attributes[index]["bits"] if attributes[index]["tag"] == STRING else np.int64(-1)
-    return np.int64(0)
-
-
-@compiled
-def texts_of(touches, attributes, attribute_at, chosen, name):
-    """`text_of` for chosen touches."""
-    found = np.empty(len(chosen), np.int64)
-    for index in range(len(chosen)):
-        first = attribute_at[chosen[index]]
-        span = (first, first + touches[chosen[index]]["attributes"])
-        found[index] = text_of(attributes, span, name)
-    return found
-
-
-def targets_of(histories: Histories, rules: RuleSet) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The touches that are a stage_changed, and where each leads."""
-    (stage_changed,) = histories.strings.ids(["stage_changed"])
-    changes = np.flatnonzero(histories.touches["type"] == stage_changed)
-    if not len(changes) or not stage_changed:
-        return np.zeros(0, np.int64), np.zeros(0, np.int32)
-    where = histories.touches, histories.attributes, histories.attribute_at, changes
-    named = [texts_of(*where, name) for name in histories.strings.ids(["track", "stage"])]
-    pairs, which = np.unique(named[0] << 32 | named[1] & 0xFFFFFFFF, return_inverse=True)
-    tracks = histories.strings.texts(np.maximum(pairs >> 32, 0).tolist())
-    stages = histories.strings.texts((pairs & 0xFFFFFFFF).tolist())
-    resolver = Resolver(rules)
-    targets = [
-        resolver.target(None if pair >> 32 == 0 else track, stage)
-        for pair, track, stage in zip(pairs.tolist(), tracks, stages, strict=True)
-    ]
-    return changes, np.array(targets, np.int32)[which]

@@ -167,7 +167,7 @@ class Audited:
     def dump(self):
         """All that is in the two files."""
         found = []
-        for path in (self.facts.path, self.facts.models_path):
+        for path in (self.facts.path, models_of(self.facts.path)):
             with closing(sqlite3.connect(path)) as connection:
                 found.append([*connection.iterdump()])
         return found

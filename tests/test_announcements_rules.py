@@ -73,6 +73,13 @@ def test_a_segment_that_asks_something_else_is_neither_joined_nor_left(teller):
     assert teller.announce() == []
 
 
+def test_a_touchpoint_between_two_publications_of_one_instant_is_told(teller):
+    teller.shop.publish(COLD_SOON)
+    teller.shop.record(about(1, DAY))
+    teller.shop.publish(RULES)
+    assert teller.announce() == ENTERED
+
+
 def test_what_is_told_by_rules_that_nobody_published_is_told_with_them_kept(shop):
     facts = shop.facts
     facts.clock = Clock(DAY)

@@ -172,6 +172,13 @@ def test_differences_as_json_have_key_words_and_both_values(run):
     assert (same["changes"], same["differences"]) == ("nothing", [])
 
 
+def test_states_are_judged_by_a_published_set_by_the_beginning_of_its_id(run):
+    run("rules", "publish", "a.toml", "--retroactive")
+    run("rules", "publish", "b.toml")
+    asked = "pipeline", "--as-of", "2026-03-01T00:00:00Z", "--json", "--rules"
+    assert document(run(*asked, ID_A[:6])) == document(run(*asked, "a.toml"))
+
+
 def test_published_sets_are_compared_by_id_and_the_one_in_force_as_live(run):
     run("rules", "publish", "b.toml", "--retroactive")
     run("rules", "publish", "a.toml", "--retroactive")

@@ -222,7 +222,8 @@ def test_rules_that_are_not_where_the_setting_says_are_found(workspace):
 
 
 def test_a_published_id_that_the_setting_names_is_looked_up(workspace):
-    assert not wrong(workspace.examine(LEADLEDGER_RULES=parse(RULES).id))
+    for named in (parse(RULES).id, parse(RULES).id[:6]):
+        assert not wrong(workspace.examine(LEADLEDGER_RULES=named))
     found = workspace.examine(LEADLEDGER_RULES="0" * 64)
     assert wrong(found) == {"rule_book"}
     assert "LEADLEDGER_RULES names a rule set that cannot be used" in found["rule_book"]["what"]

@@ -156,6 +156,26 @@ def test_who_publishes_in_the_last_moment_is_not_passed_over(ours, monkeypatch):
     assert book_known(ours.facts).id == OTHER.id
 
 
+def test_a_reversal_that_came_to_nothing_leaves_a_run_promoted_where_it_was(ours, monkeypatch):
+    run = promote(ours, start(ours))
+    ours.publish(WARM, since=12 * DAY)
+
+    def die(name):
+        if name == "replay.meant":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(replay, "reached", die)
+    with pytest.raises(KeyboardInterrupt):
+        revert(ours, run, anyway=True)
+    monkeypatch.undo()
+    assert states(ours) == ["promoted"]
+    with pytest.raises(BookChanged):
+        revert(ours, run)
+    assert states(ours) == ["promoted"]
+    revert(ours, run, anyway=True)
+    assert (states(ours), book_known(ours.facts).id) == (["reverted"], SMALL.id)
+
+
 def test_rules_published_for_all_time_by_others_find_the_shadow_there(ours):
     run = start(ours)
     ours.record(about(30, 9 * DAY))
@@ -229,8 +249,9 @@ def test_in_one_go_rules_are_replayed_and_promoted(ours):
     assert in_one_go(ours) is None  # in force already
 
 
-def test_stopped_in_one_go_they_are_not_in_force_and_it_is_gone_on_with(ours):
-    assert in_one_go(ours, stopping=lambda: True).state == "paused"
+def test_paused_by_another_in_one_go_they_are_not_in_force_and_it_is_gone_on_with(ours):
+    with pytest.raises(RunUnfit, match="replay 1 is paused"):
+        in_one_go(ours, progress=lambda *_: replay.pause(ours.models, 1))
     assert book_known(ours.facts).id == SMALL.id
     assert (in_one_go(ours).state, states(ours)) == ("promoted", ["promoted"])
 

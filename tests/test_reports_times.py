@@ -12,7 +12,7 @@ from engine.reports.times import Spans, mean, quantile, spans, statistics
 
 def between(begun, ended, zone):
     instants = (pl.Series([parse_instant(text)]) for text in (begun, ended))
-    return spans(*instants, zone)
+    return spans(*instants, zone, np.ones(1, np.bool_))
 
 
 def test_figures_of_a_few_times():

@@ -23,7 +23,7 @@ from engine.errors import (
     UnknownStore,
 )
 from engine.store import sqlite
-from engine.store.facts import Facts, file_of
+from engine.store.facts import Facts, file_of, models_of
 from engine.store.faults import told_clearly
 from tests.storing import store, told, touch
 
@@ -55,7 +55,7 @@ def faults(facts):
 def test_two_files_and_their_names(tmp_path):
     with Facts.open(f"sqlite:///{tmp_path}/deep/er/leads.db") as facts:
         assert facts.path == tmp_path / "deep/er/leads.db"
-        assert facts.models_path == tmp_path / "deep/er/leads.models.db"
+        assert models_of(facts.path) == tmp_path / "deep/er/leads.models.db"
         assert facts.path.stat().st_mode & 0o777 == 0o600
 
 

@@ -304,6 +304,13 @@ def test_an_announcement_that_is_gone_is_missed(store):
     assert [(one.stored, one.expected) for one in missing] == [(8, 7)]
 
 
+def test_that_the_last_announcement_is_gone_is_known_by_its_standing(store):
+    with store.facts.snapshot() as connection:
+        ((last,),) = connection.execute("SELECT max(number) FROM announcements").fetchall()
+    store.change("DELETE FROM announcements WHERE number = ?", last)
+    assert only(store.verify()).what == f"announcement {last} stands, though it is gone"
+
+
 def test_what_stands_is_what_nothing_corrects(store):
     store.change("DELETE FROM standing WHERE number = 9")
     assert only(store.verify()).what == (

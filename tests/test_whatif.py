@@ -19,7 +19,7 @@ from engine.journal.journal import Journal
 from engine.projections.database import Models
 from engine.reports import funnel, pipeline
 from engine.rulefile import parse
-from engine.store.facts import Facts
+from engine.store.facts import Facts, models_of
 from engine.whatif.lines import figures, points
 from engine.whatif.whatif import Question, Share, WhatIf
 from tests.storing import store, touch
@@ -271,7 +271,7 @@ def test_the_same_rules_by_another_name_differ_in_nothing(world):
 def test_figures_before_and_after_are_those_of_the_reports(world):
     document, _ = world.diff(FEWER_POINTS)
     with Facts.open(world.db) as facts:
-        models = Models.open(facts.models_path)
+        models = Models.open(models_of(facts.path))
         for side, text in (("before", RULES), ("after", RULES.replace(*FEWER_POINTS))):
             book = Book.always(parse(text))
             asked = reading.Question(book, parse_instant(DAYS[4]), book, parse_instant(DAYS[4]))

@@ -94,10 +94,11 @@ def reading(command: Command) -> Command:
     """What every command that reads state takes."""
     rules = click.option(
         "--rules",
-        metavar="FILE|NAME",
+        metavar="FILE|NAME|ID",
         envvar="LEADLEDGER_RULES",
-        help="Judge by these rules: a file, or one that ships (`leadledger rules list`).  "
-        "[env: LEADLEDGER_RULES; default: the rules in force]",
+        help="Judge all of history by these rules: a file, one that ships (`leadledger rules "
+        "list`), or a published one (`leadledger rules log`).  "
+        "[env: LEADLEDGER_RULES; default: the rule book]",
     )
     as_of = click.option(
         "--as-of",

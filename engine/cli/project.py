@@ -57,7 +57,7 @@ def _stores(opened: Session, stop: threading.Event) -> "tuple[Facts, Models] | N
     """Facts and read models, once the database is there; None where it is stopped before."""
     from engine.projections.follower import PASSING, Patience
 
-    patience = Patience(stop.is_set)
+    patience = Patience(stop.is_set, "project")
     while not stop.is_set():
         try:
             return opened.facts, opened.models

@@ -75,7 +75,8 @@ def start_replay(rules: str, db: str | None, as_json: bool) -> None:
     from engine import replay
 
     def start(opened: Session, *how: Any) -> "Run":
-        return replay.start(opened.facts, opened.models, _written(opened, rules), *how)
+        kept = replay.written(opened.text(rules), rules)
+        return replay.start(opened.facts, opened.models, kept, *how)
 
     _work(start, db, as_json)
 
@@ -210,17 +211,6 @@ def drop_replay(run: int | None, db: str | None, as_json: bool) -> None:
         return drop(opened.facts, opened.models, number)
 
     _do("drop", do, run, db, as_json)
-
-
-def _written(opened: Session, reference: str) -> Any:
-    """The rule set that a file, a shipped name, or the beginning of an id means."""
-    from engine.publishing import is_published, published
-    from engine.replay import written
-    from engine.rulefile import file_of, read
-
-    if is_published(reference):
-        return written(published(opened.facts, reference), reference)
-    return written(read(file_of(reference)), reference)
 
 
 def _work(work: Callable[..., "Run"], db: str | None, as_json: bool) -> None:

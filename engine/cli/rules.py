@@ -117,13 +117,13 @@ def show_rules(name: str, db: str | None, as_json: bool) -> None:
 
 def _text(named: str, db: str | None) -> str:
     """The text of a file, of a shipped rule set, or of a published one."""
-    from engine.publishing import is_published, published
+    from engine.publishing import is_published
     from engine.rulefile import file_of, read
 
-    if not is_published(named):
+    if not is_published(named):  # for which there need be no database
         return read(file_of(named))
     with session(db) as opened:
-        return published(opened.facts, named)
+        return opened.text(named)
 
 
 @rules_command.command("compose", short_help="Make one rule file of several; print it.")
@@ -194,7 +194,7 @@ def _line(line: "Difference") -> Document:
 
 
 @rules_command.command("publish", short_help="Put a rule set in force, from an instant on.")
-@click.argument("file", metavar="FILE|NAME")
+@click.argument("file", metavar="FILE|NAME|ID")
 @click.option("--retroactive", is_flag=True, help="For all time: history is judged anew by it.")
 @click.option(
     "--from",

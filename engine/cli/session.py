@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.ruleset import RuleSet
     from engine.store.facts import Facts
 
-LIVE: Mapping[str, Any] = {"rules": None, "as_of": None, "known_at": None}  # what nobody asks
+UNASKED: Mapping[str, Any] = {"rules": None, "as_of": None, "known_at": None}
 
 
 class Session:
@@ -75,21 +75,21 @@ class Session:
         key = IdentifierKey(self.settings.identifier_key)
         return Edge(key, self.facts.keyring(self.workspace_key), self.settings.phone_region)
 
-    def rules(self, named: str) -> "RuleSet":
-        """The rule set that a file, a shipped name or a published id means."""
-        from engine.rulefile import file_of, is_id, load, parse
+    def text(self, named: str) -> str:
+        """The text of a file, of a shipped rule set, or of a published one by its id or `live`."""
+        from engine.publishing import is_published, published
+        from engine.rulefile import file_of, read
 
-        if is_id(named):
-            return parse(self.facts.written_rules(named).toml, named)
-        return load(file_of(named))
+        return published(self.facts, named) if is_published(named) else read(file_of(named))
 
     def book(self, named: str | None, known_at: int | None = None) -> "Book":
         """The rules named, for all time; else the rule book as known at a position."""
         from engine.book import Book
+        from engine.rulefile import parse
         from engine.store.in_force import book_at
 
         if named is not None:
-            return Book.always(self.rules(named))
+            return Book.always(parse(self.text(named), named))
         with self.facts.snapshot() as connection:
             return book_at(connection, known_at)
 

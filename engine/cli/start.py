@@ -7,7 +7,7 @@ import click
 from engine.cli import output
 from engine.cli.options import as_json, database
 from engine.cli.progress import progress
-from engine.cli.session import LIVE, Session, session
+from engine.cli.session import UNASKED, Session, session
 
 DEMO_FOLDER = "demo-data"
 FUNNEL = "first_touch_to_won"
@@ -67,7 +67,7 @@ def _show(opened: Session) -> str:
     from engine.cli import reports
     from engine.reports import funnel, leads, pipeline
 
-    frames = opened.frames(LIVE, (*pipeline.NEEDS, *funnel.NEEDS[1:]))
+    frames = opened.frames(UNASKED, (*pipeline.NEEDS, *funnel.NEEDS[1:]))
     zone = frames.rules.zone
     reports.draw_funnel(funnel.report(frames, FUNNEL), (), "en", zone)
     reports.draw_pipeline(pipeline.report(frames), (), "en", zone)

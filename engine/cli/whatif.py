@@ -159,16 +159,10 @@ def _question(opened: Session, rules: str, asked: Document, known: int | None) -
 
 
 def _book(opened: Session, reference: str, known: int | None) -> "Book":
-    """The book in force, or one rule set for all time: a file, a shipped one, or one by its id."""
-    from engine.book import Book
-    from engine.publishing import LIVE, is_published, published
-    from engine.rulefile import file_of, parse, read
+    """The rule book, or one rule set for all time."""
+    from engine.publishing import LIVE
 
-    if reference == LIVE:
-        return opened.book(None, known)
-    if is_published(reference):
-        return Book.always(parse(published(opened.facts, reference), reference))
-    return Book.always(parse(read(file_of(reference)), reference))
+    return opened.book(None if reference == LIVE else reference, known)
 
 
 def _folder(opened: Session, named: Path | None) -> Path:

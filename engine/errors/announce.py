@@ -8,7 +8,7 @@ class AnnouncerBusy(EngineError):
     """Another process announces for the same database."""
 
     code = "announcer_busy"
-    exit_code = 2
+    exit_code = 3
 
     def __init__(self, name: object) -> None:
         super().__init__(
@@ -23,7 +23,8 @@ class AnnouncerOvertaken(StoreAway):
 
     def __init__(self, what: str) -> None:
         EngineError.__init__(
-            self, f"another process has moved {what} meanwhile; nothing of this was stored"
+            self,
+            f"another process has moved {what} meanwhile; nothing of this was stored: try again",
         )
 
 

@@ -55,13 +55,13 @@ class Stood:
 class Patience:
     """Waits after what passes: ever longer, and never as long as others that wait too."""
 
-    def __init__(self, stopping: Callable[[], bool]) -> None:
-        self._stopping = stopping
+    def __init__(self, stopping: Callable[[], bool], what: metrics.Retrying) -> None:
+        self._stopping, self._what = stopping, what
         self._backoff = Backoff(RETRY_S, LONGEST_RETRY_S)
 
     def wait(self, error: Exception) -> None:
         """Wait before trying again."""
-        metrics.retried("project")
+        metrics.retried(self._what)
         if isinstance(error, StoreAway) and error.code == StoreAway.code:
             metrics.database_up(False)
         wait_s = self._backoff.next_s()
@@ -86,7 +86,7 @@ class Follower:
         self._facts, self._models = facts, models
         self._stopping = stopping
         self._batch = batch  # positions
-        self.patience = Patience(stopping)
+        self.patience = Patience(stopping, "project")
         self._stood: Stood | None = None  # None: it is not known
         self._held_by: Sequence[Gap] = ()
 

@@ -42,7 +42,7 @@ class Attempts:
     depth: NDArray[np.int64]
     excluded: Flags
     open: Flags
-    took: Spans  # from the entry to the last step reached; of no meaning where excluded
+    took: Spans  # from the entry to the last step, where it was reached
 
     def of(self, rows: NDArray[np.int64]) -> "Attempts":
         """Some of them."""
@@ -109,8 +109,7 @@ def _attempts(frames: Frames, name: str) -> Attempts:
     if name not in funnels:
         raise UnknownName("funnel", name, funnels)
     rows = frames[FUNNEL].filter(pl.col("funnel") == name)
-    reached = rows["reached_at"].str.json_decode(pl.List(pl.Int64)).list.last()
-    ended = reached.fill_null(rows["entered_at"])
+    complete = (rows["depth"] >= len(funnels[name].steps)).to_numpy()
     return Attempts(
         funnel=funnels[name],
         leads=rows["lead"],
@@ -118,8 +117,15 @@ def _attempts(frames: Frames, name: str) -> Attempts:
         depth=rows["depth"].to_numpy(),
         excluded=rows["excluded"].to_numpy(),
         open=(rows["open_until"].fill_null(0) > frames.as_of).to_numpy(),
-        took=spans(rows["entered_at"], ended, frames.rules.zone),
+        took=spans(rows["entered_at"], _last(rows["reached_at"]), frames.rules.zone, complete),
     )
+
+
+def _last(reached: pl.Series) -> pl.Series:
+    """The instant of the last step reached, where not all of them are listed but it alone."""
+    if reached.dtype == pl.Int64:
+        return reached
+    return reached.str.json_decode(pl.List(pl.Int64)).list.last()
 
 
 def _mask(attempts: Attempts, bar: Bar) -> Flags:

@@ -21,6 +21,7 @@ from engine.reports.times import Spans, spans, statistics
 from engine.ruleset import Stage, Track
 
 NEEDS = (LEADS, STAGE_VISITS)
+OF_LEAD = ("lead", "first_at", "value_minor", "value_currency")  # columns that journeys go with
 Flags = NDArray[np.bool_]
 
 
@@ -64,13 +65,16 @@ def report(
         known: The journeys by track, where they are known: then no visits are looked at.
     """
     known = known or {
-        track.name: journeys(frames[STAGE_VISITS], track) for track in frames.rules.tracks
+        track.name: journeys(frames[STAGE_VISITS], track).join(
+            frames[LEADS].select(OF_LEAD), "lead"
+        )
+        for track in frames.rules.tracks
     }
     return {
         "as_of": format_instant(frames.as_of),
         "leads": len(frames[LEADS]),
         "tracks": [
-            _track(_cases(frames, track, known[track.name]), frames, by or By())
+            _track(_cases(known[track.name], frames, track), frames, by or By())
             for track in frames.rules.tracks
         ],
     }
@@ -141,28 +145,19 @@ def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
     return {currency: round(minor * Decimal(str(chance))) for currency, minor in value.items()}
 
 
-def _cases(frames: Frames, track: Track, known: pl.DataFrame) -> Cases:
-    rows = known.join(
-        frames[LEADS].select("lead", "first_at", "value_minor", "value_currency"), on="lead"
-    )
-    now = pl.repeat(frames.as_of, len(rows), dtype=pl.Int64, eager=True)
-    ended = pl.select(
-        pl.when(rows["outcome"] == "won")
-        .then(rows["won_at"])
-        .when(rows["outcome"] == "lost")
-        .then(rows["lost_at"])
-        .otherwise(rows["first_at"])
-    ).to_series()
-    outcome = rows["outcome"].fill_null("")
+def _cases(rows: pl.DataFrame, frames: Frames, track: Track) -> Cases:
+    zone, outcome = frames.rules.zone, rows["outcome"].fill_null("")
+    won, lost = (outcome == "won").to_numpy(), (outcome == "lost").to_numpy()
+    ended = rows["lost_at"].set(pl.Series(won), None).fill_null(rows["won_at"])
     return Cases(
         track=track,
         leads=rows["lead"],
         stage=rows["stage"].to_numpy(),
         visited=rows["visited"].to_numpy(),
-        age=spans(rows["since"], now, frames.rules.zone),
-        won=(outcome == "won").to_numpy(),
-        lost=(outcome == "lost").to_numpy(),
-        cycle=spans(rows["first_at"], ended, frames.rules.zone),
+        age=spans(rows["since"], pl.Series([frames.as_of]), zone, np.ones(len(rows), np.bool_)),
+        won=won,
+        lost=lost,
+        cycle=spans(rows["first_at"], ended, zone, won | lost),
         value=rows["value_minor"].fill_null(0).to_numpy(),
         currency=rows["value_currency"],
     )

@@ -21,10 +21,20 @@ class Spans:
         return Spans(self.us[which], self.days[which])
 
 
-def spans(begun: pl.Series, ended: pl.Series, zone: str) -> Spans:
-    """From one instant to another, both without nulls."""
-    days = local(ended, zone).dt.date().cast(pl.Int64) - local(begun, zone).dt.date().cast(pl.Int64)
-    return Spans((ended - begun).to_numpy(), days.to_numpy())
+def spans(begun: pl.Series, ended: pl.Series, zone: str, which: NDArray[np.bool_]) -> Spans:
+    """From one instant to another, where a mask says so and there are no nulls; elsewhere 0.
+
+    An end alone is that of all.
+    """
+    found = Spans(np.zeros(len(begun), np.int64), np.zeros(len(begun), np.int64))
+    begun, ended = begun.filter(which), ended if len(ended) == 1 else ended.filter(which)
+    found.us[which] = ended.to_numpy() - begun.to_numpy()
+    found.days[which] = _day(ended, zone) - _day(begun, zone)
+    return found
+
+
+def _day(instants: pl.Series, zone: str) -> NDArray[np.int64]:
+    return local(instants, zone).dt.date().cast(pl.Int64).to_numpy()
 
 
 def local(instants: pl.Series, zone: str) -> pl.Series:
@@ -47,7 +57,9 @@ def statistics(taken: Spans) -> dict[str, Figure]:
 
 def mean(values: NDArray[np.int64]) -> float | None:
     """The mean of integers, rounded once; their sum may be larger than 64 bits hold."""
-    return sum(values.tolist()) / len(values) if len(values) else None
+    if not len(values):
+        return None
+    return ((int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())) / len(values)
 
 
 def quantile(ordered: NDArray[np.int64], share: float) -> float | None:

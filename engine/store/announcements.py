@@ -252,15 +252,3 @@ def waiting(connection: Connection, after: int) -> tuple[int, int | None]:
         "SELECT announced_at FROM announcements WHERE number > ? ORDER BY number LIMIT 1", (after,)
     ).fetchone()
     return last_number(connection) - after, row[0] if row else None
-
-
-# When positions were recorded
-
-
-def recorded_at(connection: Connection, position: int) -> int | None:
-    """When a position was recorded, in microseconds, UTC; None for what no recording has."""
-    row = connection.execute(
-        "SELECT recorded_at FROM recordings WHERE first <= ? ORDER BY first DESC LIMIT 1",
-        (position,),
-    ).fetchone()
-    return int(row[0]) if row else None

@@ -112,11 +112,6 @@ class Facts:
         assert isinstance(self._database, sqlite.Database), "a server, and no file"
         return self._database.path
 
-    @property
-    def models_path(self) -> Path:
-        """The file of their read models."""
-        return models_beside(self.path)
-
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Write: all or nothing, one at a time among all processes."""

@@ -1,6 +1,7 @@
 """Which rules judge: what the rule book says, and the shipped default before its first word."""
 
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 from engine.book import Book
 from engine.rulefile import parse, read, shipped
@@ -19,26 +20,38 @@ def book_at(connection: Connection, known_at: int | None = None) -> Book:
         UnknownRuleSet, RulesInvalid: The book names one that is not kept, or was damaged.
     """
     upto = last_position(connection) if known_at is None else known_at
-    told = _not_overtaken(rule_book(connection, upto))
-    entries = [(one.effective_at, kept_rules(connection, one.rules_id)) for one in told]
+    return book_of(connection, rule_book(connection, upto))
+
+
+def book_of(connection: Connection, told: Iterable[Publication]) -> Book:
+    """The rule book that some publications make, in their order.
+
+    Raises:
+        UnknownRuleSet, RulesInvalid: See `book_at`.
+    """
+    entries = [
+        (one.effective_at, kept_rules(connection, one.rules_id)) for one in _not_overtaken(told)
+    ]
     return Book.of([(None, default_rules()), *entries])
 
 
 def default_rules() -> RuleSet:
     """What judges where nothing was published."""
-    return _parsed(read(shipped()[DEFAULT_RULES]), DEFAULT_RULES)
+    return _parsed(default_text(), DEFAULT_RULES)
 
 
-def _not_overtaken(told: list[Publication]) -> list[Publication]:
+@cache
+def default_text() -> str:
+    """Its text, as it ships."""
+    return read(shipped()[DEFAULT_RULES])
+
+
+def _not_overtaken(told: Iterable[Publication]) -> list[Publication]:
     """Without what a later publication put out of force: nobody needs to be able to read that."""
     kept: list[Publication] = []
     for one in told:
-        kept = [before for before in kept if _since(before) < _since(one)] + [one]
+        kept = [before for before in kept if before.since < one.since] + [one]
     return kept
-
-
-def _since(publication: Publication) -> float:
-    return float("-inf") if publication.effective_at is None else publication.effective_at
 
 
 def kept_rules(connection: Connection, rules_id: str) -> RuleSet:

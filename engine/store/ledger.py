@@ -55,6 +55,15 @@ def recorded_upto(connection: Connection, instant: int) -> int:
     return int(row[0]) if row else 0
 
 
+def recorded_at(connection: Connection, position: int) -> int | None:
+    """When a position was recorded, in microseconds, UTC; None for what no recording has."""
+    row = connection.execute(
+        "SELECT recorded_at FROM recordings WHERE first <= ? ORDER BY first DESC LIMIT 1",
+        (position,),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 def add_intake(connection: Connection, origin: str, more: Intake) -> None:
     """Add to what came from an origin."""
     connection.execute(

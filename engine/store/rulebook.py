@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from engine.aggregates.rule_book import ORIGINATOR, RuleBook
 from engine.errors import UnknownRuleSet
+from engine.history import BEGINNING
 from engine.store.connection import Connection
 from engine.store.ledger import stamp
 from engine.store.mapper import RULES_PUBLISHED
@@ -31,6 +32,11 @@ class Publication(Struct, frozen=True):
     effective_at: int | None  # microseconds, UTC; None: the beginning of time
     published_at: int  # microseconds, UTC
     position: int  # known from here on
+
+    @property
+    def since(self) -> int:
+        """From when on it judges: microseconds, UTC; BEGINNING for all time."""
+        return BEGINNING if self.effective_at is None else self.effective_at
 
 
 def keep_rules(connection: Connection, rules: WrittenRules) -> None:

@@ -44,6 +44,7 @@ SELECT number FROM announcements AS told WHERE kind <> :corrected AND NOT EXISTS
 )
 """
 _STANDING = "SELECT number FROM standing"
+_TOLD = "SELECT number FROM announcements"
 
 
 class Row(NamedTuple):
@@ -221,16 +222,17 @@ def _still_holds(scope: Scope, wrong: Announcement, known_at: int) -> bool:
 
 def _check_standing(scope: Scope) -> None:
     """What nothing corrects stands, and nothing else does."""
-    told = scope.connection.execute(_RIGHT, {"corrected": CORRECTED}).fetchall()
-    kept = scope.connection.execute(_STANDING).fetchall()
-    for (number,) in sorted({*told} ^ {*kept}):
-        stands = (number,) in kept
-        what = (
-            f"announcement {number:,} stands, though it was corrected"
-            if stands
-            else (f"announcement {number:,} does not stand, though nothing corrects it")
-        )
-        scope.tell(Difference("announcements", what, None, None, stands, not stands, KEPT))
+    right = {*scope.connection.execute(_RIGHT, {"corrected": CORRECTED}).fetchall()}
+    kept = {*scope.connection.execute(_STANDING).fetchall()}
+    if right == kept:
+        return
+    told = {*scope.connection.execute(_TOLD).fetchall()}
+    for one in sorted(right ^ kept):
+        what = "does not stand, though nothing corrects it"
+        if one in kept:
+            what = f"stands, though it {'was corrected' if one in told else 'is gone'}"
+        named, stands = f"announcement {one[0]:,} {what}", one in kept
+        scope.tell(Difference("announcements", named, None, None, stands, not stands, KEPT))
 
 
 def _expected(said: Announceable, lead: int, told: Announcement) -> Any:

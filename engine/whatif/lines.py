@@ -114,12 +114,12 @@ def lead_documents(
     outcome: Outcome, source: Journal | Stored, most: int | None
 ) -> Iterator[Document]:
     """A document per lead that differs: all as they became known, or so many, foremost first."""
-    leads = outcome.parted.leads if most is None else _foremost(outcome.parted, most)
+    parted = outcome.parted
+    leads = parted.leads.sort("lead") if most is None else _foremost(parted, most)
     for start in range(0, len(leads), _AT_ONCE):
         some = leads[start : start + _AT_ONCE]
         called = touchpoints_named(source, some)
-        differences = _grouped(outcome.parted.differences, some)
-        runs = _grouped(outcome.parted.runs, some)
+        differences, runs = _grouped(parted.differences, some), _grouped(parted.runs, some)
         for row in some.iter_rows(named=True):
             number = row["lead"]
             yield {

@@ -26,7 +26,7 @@ class Brief(NamedTuple):
 
     leads: pl.DataFrame  # lead, first_at, value_minor, value_currency
     funnel: pl.DataFrame  # as the read model has it, but for reached_at: the last instant
-    journeys: dict[str, pl.DataFrame]  # by track, as engine/reports/pipeline.py has them
+    journeys: dict[str, pl.DataFrame]  # by track, as engine/reports/pipeline.py takes them
 
 
 def brief(folded: Folded) -> Brief:
@@ -35,13 +35,8 @@ def brief(folded: Folded) -> Brief:
         track.name: _journeys(folded, number, track.stages)
         for number, track in enumerate(folded.rules.tracks)
     }
-    return Brief(_leads(folded), _funnels(folded), journeys)
-
-
-def as_read(attempts: pl.DataFrame) -> pl.DataFrame:
-    """Attempts as the read model has them, of the steps reached the last alone."""
-    listed = pl.format("[{}]", pl.col("reached_at").cast(pl.String).fill_null(""))
-    return attempts.with_columns(reached_at=listed)
+    leads = _leads(folded, np.flatnonzero(folded.states["touchpoints"]))
+    return Brief(leads, _funnels(folded), journeys)
 
 
 def joined(parts: Sequence[Brief]) -> Brief:
@@ -53,8 +48,8 @@ def joined(parts: Sequence[Brief]) -> Brief:
     )
 
 
-def _leads(folded: Folded) -> pl.DataFrame:
-    leads = np.flatnonzero(folded.states["touchpoints"])
+def _leads(folded: Folded, leads: NDArray[np.int64]) -> pl.DataFrame:
+    """What pipelines ask of some leads."""
     states = folded.states.take(leads)
     currency = states["value_currency"]
     return pl.DataFrame(
@@ -83,16 +78,17 @@ def _journeys(folded: Folded, track: int, stages: Sequence[Stage]) -> pl.DataFra
     kinds = np.array([_KINDS.index(stage.kind) for stage in stages], np.int64)
     kind = kinds[visits["stage"]]
     last = _reduced(np.maximum, np.where(kind != _PARKED, rows, -1), begins)
-    return pl.DataFrame(
-        {
-            "lead": folded.histories.numbers[visits["lead"][ends]],
-            "stage": visits["stage"][ends].astype(np.int64),
-            "since": entered[ends],
-            "visited": _reduced(np.bitwise_or, np.int64(1) << visits["stage"], begins),
-            "outcome": picked(_KINDS, np.where(last < 0, -1, kind[last])),
-            "won_at": _first(entered, kind == _WON, begins),
-            "lost_at": _first(entered, kind == _LOST, begins),
-        }
+    return _leads(folded, visits["lead"][ends]).hstack(
+        pl.DataFrame(
+            {
+                "stage": visits["stage"][ends].astype(np.int64),
+                "since": entered[ends],
+                "visited": _reduced(np.bitwise_or, np.int64(1) << visits["stage"], begins),
+                "outcome": picked(_KINDS, np.where(last < 0, -1, kind[last])),
+                "won_at": _first(entered, kind == _WON, begins),
+                "lost_at": _first(entered, kind == _LOST, begins),
+            }
+        )
     )
 
 

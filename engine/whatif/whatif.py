@@ -27,7 +27,7 @@ from engine.projections.projection import FUNNEL, LEADS, Frames
 from engine.reports import funnel, pipeline
 from engine.shared_names import Shared
 from engine.store.facts import Facts
-from engine.whatif.tables import Brief, as_read, brief, joined
+from engine.whatif.tables import Brief, brief, joined
 
 Numbers = NDArray[np.int64]
 Document = dict[str, Any]
@@ -181,9 +181,9 @@ class WhatIf:
         self._folded, self._shares = [bucket], [bulk.of_bucket(self.source, self.question, bucket)]
 
     def _parted(self) -> Parted:
-        """The leads that differ, in the order in which they became known."""
+        """The leads that differ, bucket by bucket."""
         parts = zip(*(share.parted.frames() for share in self._shares), strict=True)
-        return Parted(*(pl.concat(frames).sort("lead", maintain_order=True) for frames in parts))
+        return Parted(*(pl.concat(frames) for frames in parts))
 
     def _whole(self, shares: list[Share]) -> tuple[Brief, Brief]:
         return joined([one.before for one in shares]), joined([one.after for one in shares])
@@ -202,7 +202,7 @@ def both_reports(question: Question, before: Brief, after: Brief) -> tuple[Docum
 
 def reports(book: Book, as_of: int, found: Brief) -> Document:
     """Pipeline and funnels, as their commands report them."""
-    frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: as_read(found.funnel)})
+    frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: found.funnel})
     names = [one.name for one in frames.rules.funnels]
     return {
         "pipeline": pipeline.report(frames, known=found.journeys),
