@@ -1,4 +1,4 @@
-"""`audit`: whether the store is what it says."""
+"""`audit`: whether the store is what it says, and what came to be known between two instants."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from engine.cli import output
+from engine.cli.compare import compare_command
 from engine.cli.group import Group
 from engine.cli.options import as_json, database, known_at
 from engine.cli.progress import progress
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 FOUND_A_DIFFERENCE = 6  # exit code
 
 
-@click.group("audit", cls=Group, short_help="Check the store against itself.")
+@click.group("audit", cls=Group, short_help="Check the store, and what changed what.")
 def audit_command() -> None:
-    """Whether the store is what it says. Changes nothing.
+    """Whether the store is what it says, and what came to be known in between.
+
+    Changes nothing. docs/audit.md says what is looked at, what cannot be, and what to do.
 
     \b
         $ leadledger audit verify
+        $ leadledger audit compare 2026-03-01 2026-03-08
     """
 
 
@@ -112,3 +116,6 @@ def _told(one: "Difference") -> Iterator[str]:
         yield f"      there: {msgspec.json.encode(one.stored).decode()}"
         yield f"      should be: {msgspec.json.encode(one.expected).decode()}"
     yield f"      → {one.fix}"
+
+
+audit_command.add_command(compare_command)
