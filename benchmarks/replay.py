@@ -5,10 +5,10 @@
 The journal holds the sample's busier leads, twenty touchpoints each on average, repeated
 under other numbers. Compared are the default rules with some that differ in a half-life, a
 bound, a silence and a clock; reading, folding under both, comparing and both reports are
-timed, in a process of their own, whose memory is looked at. ClickHouse (chdb) reads the same
-files and works out, once and in SQL, a score and a stage of rules so small that SQL can say
-them. The stock library rebuilds leads of the sample from its store; what it would take for
-as many touchpoints is reckoned.
+timed, in a process of their own, whose memory is looked at. ClickHouse (chdb, installed by
+`benchmarks/set-up`) reads the same files and works out, once and in SQL, a score and a stage
+of rules so small that SQL can say them. The stock library rebuilds leads of the sample from
+its store; what it would take for as many touchpoints is reckoned.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
@@ -33,7 +33,6 @@ from benchmarks.common import Figure, rate, show
 from benchmarks.fold import many, stock_from_store
 from benchmarks.replay_sql import asked as asked_in_sql
 from engine.book import Book
-from engine.fold_pairs import touches_of
 from engine.history import Histories
 from engine.journal.files import FORMAT, Manifest, Part, write_frame, write_manifest, write_part
 from engine.journal.journal import Journal
@@ -42,6 +41,7 @@ from engine.rulefile import load, parse, read, shipped
 from engine.settings import DEFAULT_TOO_COMMON
 from engine.warm import NOW, Words
 from engine.whatif.lines import summary
+from engine.whatif.tables import Whole
 from engine.whatif.whatif import Question, WhatIf
 
 Numbers = NDArray[np.int64]
@@ -68,6 +68,8 @@ class Measured(NamedTuple):
     left: float
     gigabytes: float
     differing: int
+    back: float  # bytes of a lead's figures under both, which whoever folds hands back
+    more: float  # bytes more, of a lead that differs
 
 
 def other_rules() -> str:
@@ -99,7 +101,7 @@ def buckets(touchpoints: int) -> Iterator[Histories]:
 
 def _repeated(base: Histories, leads: Numbers) -> Histories:
     """Some leads, in any order and as often as they are named, with attributes of their own."""
-    touches = touches_of(base, leads)
+    touches = _touches_of(base, leads)
     counts = base.touches["attributes"][touches].astype(np.int64)
     begins = np.cumsum(counts) - counts
     attributes = np.repeat(base.attribute_at[touches] - begins, counts) + np.arange(counts.sum())
@@ -112,6 +114,13 @@ def _repeated(base: Histories, leads: Numbers) -> Histories:
         event_id_at=base.event_id_at[touches],
         event_id_size=base.event_id_size[touches],
     )
+
+
+def _touches_of(histories: Histories, leads: Numbers) -> Numbers:
+    """The indexes of some leads' touches, lead by lead."""
+    begins, sizes = histories.starts[leads], np.diff(histories.starts)[leads]
+    shifts: Numbers = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes)
+    return np.arange(len(shifts)) + shifts
 
 
 def write(folder: Path, touchpoints: int) -> Journal:
@@ -162,7 +171,19 @@ def compare(folder: Path, on: str) -> Measured:
         left=done - previewed,
         gigabytes=kilobytes * 1024 / 1e9,
         differing=found["differing"],
+        back=_bytes(_frames(outcome.before), _frames(outcome.after)) / max(1, outcome.leads),
+        more=_bytes(outcome.parted.frames()) / max(1, found["differing"]),
     )
+
+
+def _frames(found: Whole) -> list[pl.DataFrame]:
+    """What there is of some leads."""
+    return [found.leads, found.funnel, *found.journeys.values()]
+
+
+def _bytes(*frames: Iterable[pl.DataFrame]) -> float:
+    """How large they are together."""
+    return sum(float(frame.estimated_size()) for some in frames for frame in some)
 
 
 def apart(run: Callable[..., T], *given: Any) -> T:
@@ -171,24 +192,9 @@ def apart(run: Callable[..., T], *given: Any) -> T:
         return pool.submit(run, *given).result()
 
 
-def main() -> bool:
-    """Measure, and print the table; returns whether the floors hold."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--touchpoints", type=int, default=10_000_000)
-    parser.add_argument("--journal", type=Path, help="where it is kept, and taken from again")
-    parser.add_argument("--on", default="here", help="here or pool")
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
-        folder = asked.journal or Path(place, "facts.journal")
-        journal = Journal.open(folder) if folder.exists() else write(folder, asked.touchpoints)
-        size = journal.manifest.buckets
-        touchpoints, leads = (
-            sum(getattr(one, n) for one in size) for n in ("touchpoints", "leads")
-        )
-        ours = apart(compare, folder, asked.on)
-        stock = apart(stock_from_store, Path(place)) * touchpoints
-        in_sql = apart(asked_in_sql, folder, NOW) if find_spec("chdb") else None
-    figures = [
+def _of_ours(ours: Measured, touchpoints: int) -> list[Figure]:
+    """What a comparison took, as lines of the table."""
+    return [
         Figure("replay diff", f"{ours.seconds:.2f} s", MOST_SECONDS / ours.seconds, "of 5 s", 1),
         Figure("  until all is folded and compared", f"{ours.folding:.2f} s"),
         Figure(
@@ -201,10 +207,37 @@ def main() -> bool:
         Figure(
             "  said to take, once previewed", f"{ours.said:.1f} s", ours.said / ours.left, "", 0.5
         ),
+        Figure("  what comes back of a lead", f"{ours.back:.0f} bytes"),
+        Figure("  what comes back of one that differs, more", f"{ours.more:.0f} bytes"),
+    ]
+
+
+def main() -> bool:
+    """Measure, and print the table; returns whether the floors hold."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--touchpoints", type=int, default=10_000_000)
+    parser.add_argument("--journal", type=Path, help="where it is kept, and taken from again")
+    parser.add_argument("--on", default="here", help="here, pool or ray")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = asked.journal or Path(place, "facts.journal")
+        journal = Journal.open(folder) if folder.exists() else write(folder, asked.touchpoints)
+        size = journal.manifest.buckets
+        touchpoints, leads = (
+            sum(getattr(one, n) for one in size) for n in ("touchpoints", "leads")
+        )
+        ours = apart(compare, folder, asked.on)
+        stock = apart(stock_from_store, Path(place)) * touchpoints
+        in_sql = apart(asked_in_sql, folder, NOW) if find_spec("chdb") else None
+    figures = [
+        *_of_ours(ours, touchpoints),
         Figure("stock library", f"{stock:,.0f} s", stock / ours.seconds, "slower", LEAST_TIMES),
     ]
     if in_sql is None:
-        print("skipped: ClickHouse, since chdb is not installed", file=sys.stderr)
+        print(
+            "skipped: ClickHouse, since chdb is not installed; benchmarks/set-up installs it",
+            file=sys.stderr,
+        )
     else:
         assert in_sql.differing == 0, f"ClickHouse says otherwise of {in_sql.differing} leads"
         ratio = in_sql.seconds / ours.seconds

@@ -6,6 +6,7 @@ for the engine, and both must come to the same.
 """
 
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,8 +128,7 @@ def _move(
 
 def asked(folder: Path, as_of: int) -> Answer:
     """Time the query, on all cores, and look whether it says what the engine does."""
-    import chdb
-
+    chdb: Any = import_module("chdb")  # typed in part, and not always there
     journal = Journal.open(folder)
     sql = query(journal, as_of)
     begun = time.perf_counter()

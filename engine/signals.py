@@ -94,6 +94,7 @@ class Lookups(NamedTuple):
     stage_changed: int  # dictionary id of the type; 0: there is none
     changes: NDArray[np.int64]  # touches of that type
     targets: NDArray[np.int32]  # of each of those
+    known: NDArray[np.int64]  # the signals of each touch; empty before they are told
 
 
 _judged: Kept[tuple[Terms, Lookups]] = Kept()
@@ -111,6 +112,13 @@ def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
         known = _judged.keep(histories, (terms, _lookups(histories, terms)))
     changes, targets = targets_of(histories, rules)
     return known[1]._replace(changes=changes, targets=targets)
+
+
+def keep_signals(histories: Histories, rules: RuleSet, signals: NDArray[np.int64]) -> None:
+    """Tell `lookups_of` what `fill` told of all touches, so that it need not judge them again."""
+    known = _judged.of(histories)
+    if known is not None and known[0] is _terms(rules):
+        _judged.keep(histories, (known[0], known[1]._replace(known=signals)))
 
 
 def _lookups(histories: Histories, terms: Terms) -> Lookups:
@@ -139,6 +147,7 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
         stage_changed=changed,
         changes=np.zeros(0, np.int64),
         targets=np.zeros(0, np.int32),
+        known=np.zeros(0, np.int64),
     )
 
 
@@ -249,7 +258,7 @@ def _of_values(
     by_text, which = _of_distinct(asked, values["bits"][texts], strings)
     others = values[~texts]
     masks = _open(len(others), terms.words)
-    for term, operators in terms.on(field):
+    for term, operators in terms.on(field) if len(others) else ():
         for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
             numbers = np.flatnonzero(others["tag"] == tag)
             verdict = holds_for_numbers(operators, others["bits"][numbers].view(dtype))
@@ -293,31 +302,41 @@ def fill(span, touches, attributes, attribute_at, lookups, folded):
     for touch in range(span[0], span[1]):
         record, out = touches[touch], folded[touch - span[0]]
         own = (attribute_at[touch], attribute_at[touch] + record["attributes"])
-        signals, groups = np.int64(0), np.int64(0)
-        for word in range(len(lookups.all_terms)):
-            terms = lookups.all_terms[word]
-            if word > 0:
-                terms &= signals & lookups.with_any & ~groups
-                if terms == 0:
-                    continue
-            for index in range(len(lookups.columns)):
-                value = lookups.ints[touch, lookups.columns[index]]
-                terms &= lookups.by_value[index, value, word]
-            if len(lookups.by_amount) > 0:
-                terms &= lookups.by_amount[touch, word]
-            if terms & lookups.asking[word]:
-                terms = still_standing(terms, (word, touch), attributes, own, lookups)
-            if word == 0:
-                signals = terms
-            else:
-                groups |= terms
-        out["at"], out["signals"] = record["occurred_at"], signals & (~lookups.with_any | groups)
+        out["at"] = record["occurred_at"]
+        if len(lookups.known) > 0:
+            out["signals"] = lookups.known[touch]
+        else:
+            out["signals"] = signals_of_touch(touch, attributes, own, lookups)
         out["amount"], out["currency"] = record["amount_minor"], record["currency"]
         out["owner"], out["target"], out["reserved"] = 0, NOT_A_CHANGE, 0
         if record["type"] == lookups.assigned:
             out["owner"] = text_of(attributes, own, lookups.owner)
         if record["type"] == lookups.stage_changed:
             out["target"] = lookups.targets[np.searchsorted(lookups.changes, touch)]
+
+
+@compiled
+def signals_of_touch(touch, attributes, own, lookups):
+    """The signals that a touch carries, as bits."""
+    signals, groups = np.int64(0), np.int64(0)
+    for word in range(len(lookups.all_terms)):
+        terms = lookups.all_terms[word]
+        if word > 0:
+            terms &= signals & lookups.with_any & ~groups
+            if terms == 0:
+                continue
+        for index in range(len(lookups.columns)):
+            value = lookups.ints[touch, lookups.columns[index]]
+            terms &= lookups.by_value[index, value, word]
+        if len(lookups.by_amount) > 0:
+            terms &= lookups.by_amount[touch, word]
+        if terms & lookups.asking[word]:
+            terms = still_standing(terms, (word, touch), attributes, own, lookups)
+        if word == 0:
+            signals = terms
+        else:
+            groups |= terms
+    return signals & (~lookups.with_any | groups)
 
 
 @compiled

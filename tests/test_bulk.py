@@ -4,23 +4,28 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 from msgspec import structs
 
 from engine import bulk
 from engine.bulk import HERE, POOL, RAY, results
 from engine.errors import EngineError, JournalDamaged
-from engine.errors.bulk import ClusterAway, ClusterMissing, WorkerDied
+from engine.errors.bulk import ClusterAway, ClusterDiffers, ClusterMissing, OnlyHere, WorkerDied
 from engine.history import Histories
 from engine.journal.files import write_manifest
 from engine.journal.journal import Journal
 from engine.store.facts import Facts
+from engine.whatif.whatif import Stored
+from tests.services.process import PATIENCE_S, Service, free_port
 from tests.storing import Clock, store, touch
 
 LEADS, BUCKETS = 400, 120
@@ -60,6 +65,16 @@ class OnceKilled:
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
         return Told()(histories)
+
+
+@dataclass(frozen=True)
+class AlwaysKilled:
+    """What ends whoever does it."""
+
+    columns = Told.columns
+
+    def __call__(self, histories: Histories) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -149,41 +164,122 @@ def test_workers_read_the_journal_as_it_was_when_they_were_sent(journal, expecte
     assert bytes_of(results(copied, Told(), POOL)) == expected
 
 
+def test_nobody_loads_ray_who_does_not_ask_for_a_cluster():
+    code = (
+        "import sys, engine.cli.main, engine.cli.whatif, engine.whatif.whatif; print(*sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"engine.bulk", "ray"} & {*told.stdout.split()} == {"engine.bulk"}
+
+
+@pytest.mark.parametrize("place", [POOL, RAY, "ray://127.0.0.1:9"])
+def test_without_a_journal_only_this_process_folds(place):
+    with pytest.raises(OnlyHere, match=f"{place} folds from the journal"):
+        [*results(Stored(None, 0, np.arange(0)), Told(), place)]
+
+
 def test_without_ray_it_is_said_what_to_install(journal, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterMissing, match=r"install leadledger\[cluster\]"):
+    with pytest.raises(ClusterMissing, match=r"pip install 'leadledger\[cluster\]'"):
         [*results(journal, Told(), RAY)]
 
 
+class Cluster(Service):
+    """A Ray cluster of one machine, to which one connects from elsewhere."""
+
+    serving = "block forever"
+    crash_signal = signal.SIGTERM  # it has processes that go with it, if it is asked
+
+    def command(self):
+        """A head that works, too."""
+        return (
+            *(Path(sys.executable).parent / "ray", "start", "--head", "--block", "--port=0"),
+            *("--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"),
+            *(f"--temp-dir={self.folder}", f"--ray-client-server-port={self.port}"),
+        )
+
+    @property
+    def port(self):
+        """Where it is connected to; whoever is first chooses."""
+        known = self.folder / "port"
+        if not known.exists():
+            known.write_text(str(free_port()))
+        return int(known.read_text())
+
+
 @pytest.fixture
-def ray_here(monkeypatch):
-    """The library, its workers finding what this process finds."""
-    ray = pytest.importorskip(
-        "ray", reason="ray is not installed: pip install 'leadledger[cluster]'"
-    )
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+def with_ray(monkeypatch):
+    """Workers find what we do, keep no token, have time, and no others' memory ends them."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    yield ray
-    ray.shutdown()
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "0")
+    monkeypatch.setenv("RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S", "120")
+    monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # a child that it minds may die at once
+
+
+@pytest.fixture
+def cluster(with_ray, test_run):
+    """The address of a cluster that there is; it goes when the run of all tests ends."""
+    with test_run.lock("ray"):
+        served = Cluster(test_run.folder() / "ray")
+        served.start()
+    return f"ray://127.0.0.1:{served.port}"
 
 
 @pytest.mark.services
-def test_a_cluster_comes_to_the_same_bytes_though_a_worker_is_killed(
-    journal, expected, ray_here, tmp_path
+def test_a_cluster_comes_to_the_same_bytes_though_a_worker_is_killed_and_leaves_nothing(
+    journal, expected, with_ray, tmp_path
 ):
+    killed, ended = tmp_path / "killed", signal.getsignal(signal.SIGTERM)
+    before = {*psutil.Process().children(recursive=True)}
+    found = results(journal, OnceKilled(killed), RAY)
+    first = next(found)
+    started = {*psutil.Process().children(recursive=True)} - before
+    (raylet,) = [one for one in started if one.name() == "raylet"]
+    (folder,) = [word[11:] for word in raylet.cmdline() if word.startswith("--temp_dir=")]
+    assert raylet.environ()["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert Path(folder).exists()
+    assert bytes_of([first, *found]) == expected
+    assert killed.exists()
+    assert psutil.wait_procs(started, timeout=PATIENCE_S)[1] == []
+    assert not Path(folder).exists()
+    assert signal.getsignal(signal.SIGTERM) == ended
+
+
+@pytest.mark.services
+def test_a_cluster_that_there_is_comes_to_the_same_bytes(journal, expected, cluster, tmp_path):
     killed = tmp_path / "killed"
-    assert bytes_of(results(journal, OnceKilled(killed), RAY)) == expected
+    assert bytes_of(results(journal, OnceKilled(killed), cluster)) == expected
     assert killed.exists()
 
 
 @pytest.mark.services
-def test_an_error_of_ours_comes_back_from_a_cluster(journal, ray_here):
-    with pytest.raises(EngineError, match=r"touches-1-1.parquet cannot be read"):
-        [*results(journal, Refusing(), RAY)]
+def test_an_error_of_ours_comes_back_from_a_cluster(journal, cluster):
+    with pytest.raises(EngineError, match=r"touches-1-1\.parquet cannot be read") as told:
+        [*results(journal, Refusing(), cluster)]
+    assert (told.value.code, told.value.exit_code) == ("journal_damaged", JournalDamaged.exit_code)
 
 
 @pytest.mark.services
-def test_a_cluster_that_is_not_there_is_away(journal, ray_here):
+def test_a_cluster_with_another_version_is_told_apart(journal, cluster, monkeypatch):
+    newer = ModuleType("newer")
+    newer.Work = type("Work", (), {"__module__": "newer", "columns": (), "__call__": len})
+    monkeypatch.setitem(sys.modules, "newer", newer)
+    with pytest.raises(ClusterDiffers, match=r"another leadledger, or none \(No module named 'new"):
+        [*results(journal, newer.Work(), cluster)]
+
+
+@pytest.mark.services
+def test_a_bucket_that_ends_every_worker_is_given_up(journal, cluster, monkeypatch):
+    monkeypatch.setattr(bulk, "RETRIES", 1)
+    with pytest.raises(WorkerDied, match="2 processes of the cluster were, one after another, end"):
+        [*results(journal, AlwaysKilled(), cluster, buckets=[3])]
+
+
+@pytest.mark.services
+def test_a_cluster_that_is_not_there_is_away(journal, with_ray, monkeypatch):
+    monkeypatch.setattr(bulk._library().util.client.worker, "INITIAL_TIMEOUT_SEC", 1)
+    monkeypatch.setattr(bulk._library().util.client.worker, "MAX_TIMEOUT_SEC", 1)
     with pytest.raises(ClusterAway, match=r"the cluster ray://127\.0\.0\.1:9 is away"):
         [*results(journal, Told(), "ray://127.0.0.1:9")]

@@ -1,28 +1,37 @@
 """What funnels and pipelines are reported from, of many leads in little memory.
 
 The read models have more columns, for breakdowns and for looking into a single lead; and
-visits are boiled down here to how each lead fared on a track.
+visits are boiled down here to how each lead fared on a track. Of each set of leads there are
+plain columns, since many small frames cost more than what is in them.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from engine.folded import FUNNEL_HIT, Folded
-from engine.history import Strings
-from engine.projections.columns import picked
-from engine.ruleset import Stage
+from engine.history import NEVER, Strings
+from engine.projections.columns import instants, picked
+from engine.ruleset import RuleSet, Stage
 
 _KINDS = ("open", "won", "lost", "parked")  # of stages
 _WON, _LOST, _PARKED = 1, 2, 3
-_LATE = np.iinfo(np.int64).max
+Columns = Mapping[str, NDArray[Any]]
 
 
 class Brief(NamedTuple):
-    """Some leads, in brief."""
+    """Some leads, in brief: words as numbers, and NEVER where an instant never came."""
+
+    leads: Columns  # lead, first_at, value_minor, value_currency (dictionary id; 0: no value)
+    funnel: Columns  # as the read model has it, but for funnel: index; reached_at: the last
+    journeys: Sequence[Columns]  # by track: its leads; stage, since, visited, outcome, won_at, ...
+
+
+class Whole(NamedTuple):
+    """All leads, as reports take them."""
 
     leads: pl.DataFrame  # lead, first_at, value_minor, value_currency
     funnel: pl.DataFrame  # as the read model has it, but for reached_at: the last instant
@@ -31,65 +40,98 @@ class Brief(NamedTuple):
 
 def brief(folded: Folded) -> Brief:
     """What reports are made from, where nothing is broken down."""
-    journeys = {
-        track.name: _journeys(folded, number, track.stages)
-        for number, track in enumerate(folded.rules.tracks)
-    }
-    leads = _leads(folded, np.flatnonzero(folded.states["touchpoints"]))
-    return Brief(leads, _funnels(folded), journeys)
-
-
-def joined(parts: Sequence[Brief]) -> Brief:
-    """Several sets of leads as one."""
     return Brief(
-        pl.concat([one.leads for one in parts]),
-        pl.concat([one.funnel for one in parts]),
-        {track: pl.concat([one.journeys[track] for one in parts]) for track in parts[0].journeys},
+        _leads(folded, np.flatnonzero(folded.states["touchpoints"])),
+        _joined([_attempts(0, np.zeros(0, FUNNEL_HIT), folded), *_funnels(folded)]),
+        [
+            _journeys(folded, number, track.stages)
+            for number, track in enumerate(folded.rules.tracks)
+        ],
     )
 
 
-def _leads(folded: Folded, leads: NDArray[np.int64]) -> pl.DataFrame:
-    """What pipelines ask of some leads."""
-    states = folded.states.take(leads)
-    currency = states["value_currency"]
-    return pl.DataFrame(
-        {
-            "lead": folded.histories.numbers[leads],
-            "first_at": np.ascontiguousarray(states["first_at"]),
-            "value_minor": pl.Series(states["value_minor"]).set(pl.Series(currency == 0), None),
-            "value_currency": _texts(folded.histories.strings, currency),
-        }
-    )
+def whole(parts: Sequence[Brief], rules: RuleSet, strings: Strings) -> Whole:
+    """Several sets of leads as one, in words.
 
-
-def _texts(strings: Strings, ids: NDArray[np.int32]) -> pl.Series:
-    """Texts that are few; null for 0."""
-    distinct = np.unique(ids)
-    words = [text or None for text in strings.texts(distinct.tolist())]
-    return pl.Series(words, dtype=pl.Categorical).gather(np.searchsorted(distinct, ids))
-
-
-def _journeys(folded: Folded, track: int, stages: Sequence[Stage]) -> pl.DataFrame:
-    """Where each lead that ever was in a track stands, where it was and how it ended."""
-    visits = folded.visits.take(np.flatnonzero(folded.visits["track"] == track))
-    entered, rows = np.ascontiguousarray(visits["entered"]), np.arange(len(visits))
-    begins = np.flatnonzero(np.diff(visits["lead"], prepend=-1))
-    ends = np.append(begins, len(visits))[1:] - 1
-    kinds = np.array([_KINDS.index(stage.kind) for stage in stages], np.int64)
-    kind = kinds[visits["stage"]]
-    last = _reduced(np.maximum, np.where(kind != _PARKED, rows, -1), begins)
-    return _leads(folded, visits["lead"][ends]).hstack(
+    Args:
+        rules: Those in force when they were folded.
+        strings: The dictionary of all of them.
+    """
+    names = [funnel.name for funnel in rules.funnels]
+    attempts = _joined([part.funnel for part in parts])
+    open_until = pl.Series(attempts["open_until"])
+    journeys = {
+        track.name: _joined([part.journeys[number] for part in parts])
+        for number, track in enumerate(rules.tracks)
+    }
+    return Whole(
+        pl.DataFrame(_in_words(_joined([part.leads for part in parts]), strings)),
         pl.DataFrame(
             {
-                "stage": visits["stage"][ends].astype(np.int64),
-                "since": entered[ends],
-                "visited": _reduced(np.bitwise_or, np.int64(1) << visits["stage"], begins),
-                "outcome": picked(_KINDS, np.where(last < 0, -1, kind[last])),
-                "won_at": _first(entered, kind == _WON, begins),
-                "lost_at": _first(entered, kind == _LOST, begins),
+                **attempts,
+                "funnel": pl.Series(names, dtype=pl.Enum(names)).gather(attempts["funnel"]),
+                "reached_at": instants(attempts["reached_at"]),
+                "open_until": open_until.set(open_until == 0, None),
             }
-        )
+        ),
+        {
+            name: pl.DataFrame(
+                {
+                    **_in_words(columns, strings),
+                    "outcome": picked(_KINDS, columns["outcome"]),
+                    "won_at": instants(columns["won_at"]),
+                    "lost_at": instants(columns["lost_at"]),
+                }
+            )
+            for name, columns in journeys.items()
+        },
     )
+
+
+def _joined(parts: Sequence[Columns]) -> dict[str, NDArray[Any]]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _in_words(columns: Columns, strings: Strings) -> dict[str, Any]:
+    """Columns with values and currencies as read models have them; null for none."""
+    distinct, at = np.unique(columns["value_currency"], return_inverse=True)
+    words = [text or None for text in strings.texts(distinct.tolist())]
+    value = pl.Series(columns["value_minor"])
+    return {
+        **columns,
+        "value_minor": value.set(pl.Series(columns["value_currency"] == 0), None),
+        "value_currency": pl.Series(words, dtype=pl.Categorical).gather(at),
+    }
+
+
+def _leads(folded: Folded, leads: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What pipelines ask of some leads."""
+    states = folded.states
+    return {
+        "lead": folded.histories.numbers[leads],
+        "first_at": states["first_at"][leads],
+        "value_minor": states["value_minor"][leads],
+        "value_currency": states["value_currency"][leads],
+    }
+
+
+def _journeys(folded: Folded, track: int, stages: Sequence[Stage]) -> Columns:
+    """Where each lead that ever was in a track stands, where it was and how it ended."""
+    own = np.flatnonzero(folded.visits["track"] == track)
+    lead, stage, entered = (folded.visits[name][own] for name in ("lead", "stage", "entered"))
+    begins = np.flatnonzero(np.diff(lead, prepend=-1))
+    ends = np.append(begins, len(own))[1:] - 1
+    kind = np.array([_KINDS.index(stage.kind) for stage in stages], np.int8)[stage]
+    last = _reduced(np.maximum, np.where(kind != _PARKED, np.arange(len(own)), -1), begins)
+    return {
+        **_leads(folded, lead[ends]),
+        "stage": stage[ends].astype(np.int64),
+        "since": entered[ends],
+        "visited": _reduced(np.bitwise_or, np.int64(1) << stage.astype(np.int64), begins),
+        "outcome": np.where(last < 0, -1, kind[last]),
+        "won_at": _first(entered, kind == _WON, begins),
+        "lost_at": _first(entered, kind == _LOST, begins),
+    }
 
 
 def _reduced(
@@ -102,34 +144,25 @@ def _reduced(
 
 def _first(
     entered: NDArray[np.int64], which: NDArray[np.bool_], begins: NDArray[np.int64]
-) -> pl.Series:
-    """The first instant of those meant in each group; null where there is none."""
-    first = pl.Series(_reduced(np.minimum, np.where(which, entered, _LATE), begins))
-    return first.set(first == _LATE, None)
+) -> NDArray[np.int64]:
+    """The first instant of those meant in each group."""
+    return _reduced(np.minimum, np.where(which, entered, NEVER), begins)
 
 
-def _funnels(folded: Folded) -> pl.DataFrame:
+def _funnels(folded: Folded) -> Iterable[Columns]:
+    return (_attempts(at, hits, folded) for at, hits in enumerate(folded.hits))
+
+
+def _attempts(funnel: int, hits: NDArray[np.void], folded: Folded) -> Columns:
     """A row per attempt; of the steps reached the last alone says when."""
-    names = [funnel.name for funnel in folded.rules.funnels]
-    none = _attempts(0, np.zeros(0, FUNNEL_HIT), names, folded)
-    attempts = (_attempts(at, hits, names, folded) for at, hits in enumerate(folded.hits))
-    return pl.concat([none, *attempts])
-
-
-def _attempts(
-    funnel: int, hits: NDArray[np.void], names: list[str], folded: Folded
-) -> pl.DataFrame:
-    depth, rows = hits["depth"], np.arange(len(hits))
-    last = pl.Series(hits["reached"][rows, np.maximum(depth, 1) - 1], dtype=pl.Int64)
-    open_until = pl.Series(hits["open_until"], dtype=pl.Int64)
-    return pl.DataFrame(
-        {
-            "lead": folded.histories.numbers[hits["lead"]],
-            "funnel": pl.Series(names, dtype=pl.Enum(names)).gather(np.full(len(hits), funnel)),
-            "entered_at": np.ascontiguousarray(hits["entered"]),
-            "depth": np.ascontiguousarray(depth),
-            "reached_at": last.set(pl.Series(depth == 0), None),
-            "excluded": hits["excluded"] != 0,
-            "open_until": open_until.set(open_until == 0, None),
-        }
-    )
+    depth = hits["depth"].astype(np.int64)
+    last = hits["reached"][np.arange(len(hits)), np.maximum(depth, 1) - 1]
+    return {
+        "lead": folded.histories.numbers[hits["lead"]],
+        "funnel": np.full(len(hits), funnel),
+        "entered_at": hits["entered"].copy(),
+        "depth": depth,
+        "reached_at": np.where(depth == 0, NEVER, last),
+        "excluded": hits["excluded"] != 0,
+        "open_until": hits["open_until"].copy(),
+    }

@@ -19,7 +19,7 @@ from engine import bulk
 from engine.book import Book
 from engine.bulk import HERE
 from engine.folding import fold
-from engine.history import Histories
+from engine.history import Histories, Strings
 from engine.journal.journal import Journal, columns_folded
 from engine.parting import Parted, compare
 from engine.progress import Progress, quiet
@@ -27,7 +27,7 @@ from engine.projections.projection import FUNNEL, LEADS, Frames
 from engine.reports import funnel, pipeline
 from engine.shared_names import Shared
 from engine.store.facts import Facts
-from engine.whatif.tables import Brief, brief, joined
+from engine.whatif.tables import Brief, Whole, brief, whole
 
 Numbers = NDArray[np.int64]
 Document = dict[str, Any]
@@ -91,8 +91,8 @@ class Outcome:
     question: Question
     parted: Parted
     touchpoints: int
-    before: Brief
-    after: Brief
+    before: Whole
+    after: Whole
 
     @property
     def leads(self) -> int:
@@ -107,6 +107,11 @@ class Stored:
     facts: Facts
     known_at: int
     numbers: Numbers  # of leads
+
+    @property
+    def strings(self) -> Strings:
+        """The dictionary."""
+        return self.facts.strings
 
     @property
     def buckets(self) -> range:
@@ -185,14 +190,19 @@ class WhatIf:
         parts = zip(*(share.parted.frames() for share in self._shares), strict=True)
         return Parted(*(pl.concat(frames) for frames in parts))
 
-    def _whole(self, shares: list[Share]) -> tuple[Brief, Brief]:
-        return joined([one.before for one in shares]), joined([one.after for one in shares])
+    def _whole(self, shares: list[Share]) -> tuple[Whole, Whole]:
+        question, strings = self.question, self.source.strings
+        rules = question.before.at(question.as_of), question.after.at(question.as_of)
+        return (
+            whole([one.before for one in shares], rules[0], strings),
+            whole([one.after for one in shares], rules[1], strings),
+        )
 
     def _reports(self, shares: list[Share]) -> None:
         both_reports(self.question, *self._whole(shares))
 
 
-def both_reports(question: Question, before: Brief, after: Brief) -> tuple[Document, Document]:
+def both_reports(question: Question, before: Whole, after: Whole) -> tuple[Document, Document]:
     """The reports before and after, made at once."""
     with ThreadPoolExecutor(1) as other:
         one = other.submit(reports, question.before, question.as_of, before)
@@ -200,7 +210,7 @@ def both_reports(question: Question, before: Brief, after: Brief) -> tuple[Docum
         return one.result(), then
 
 
-def reports(book: Book, as_of: int, found: Brief) -> Document:
+def reports(book: Book, as_of: int, found: Whole) -> Document:
     """Pipeline and funnels, as their commands report them."""
     frames = Frames(book, as_of, {LEADS.name: found.leads, FUNNEL.name: found.funnel})
     names = [one.name for one in frames.rules.funnels]
