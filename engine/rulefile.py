@@ -19,6 +19,7 @@ from engine.ruleset import RuleSet
 
 SYNTAX = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)")
 MAX_FILE = 1 << 20  # bytes
+MOST_DOTS = 200  # in a line
 TOO_LONG = Fault("", None, f"has more than {MAX_FILE} bytes")
 
 
@@ -78,6 +79,12 @@ def decode(text: str, origin: str = "rules") -> dict[str, Any]:
     Raises:
         RulesInvalid: It is no TOML.
     """
+    for number, told in enumerate(text.splitlines(), 1):
+        if (
+            told.count(".") > MOST_DOTS
+        ):  # reading a key takes as long as its parts are many, squared
+            what = f"has more than {MOST_DOTS} dots; write what it says in several lines"
+            raise RulesInvalid(origin, [Fault("", number, what)])
     try:
         text.encode()
         return tomllib.loads(text, parse_float=_decimal)

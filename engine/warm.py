@@ -7,7 +7,10 @@ import numpy as np
 
 from engine.book import Book
 from engine.canonical import canonicalise
+from engine.fold_apart import PARTED
 from engine.fold_ledger import follow
+from engine.fold_pairs import pair_of
+from engine.fold_trace import new_walk, part_leads
 from engine.folding import fold
 from engine.history import Histories, Packed, pack, unpack
 from engine.identity import ANONYMOUS
@@ -15,6 +18,7 @@ from engine.ownership import Named, owners
 from engine.privacy import IdentifierKey
 from engine.rulefile import load, shipped
 from engine.sample import touchpoints
+from engine.shared_names import Shared
 
 NOW = 1_800_000_000_000_000
 
@@ -53,13 +57,20 @@ def histories(leads: int) -> Histories:
 
 
 def main() -> None:
-    """Ask whose a cookie is, fold a few leads under every rule set that ships, and follow one."""
+    """Ask whose a cookie is, fold a few leads under every rule set that ships, and look into them.
+
+    One is followed touch by touch, and all are compared with themselves.
+    """
     one = np.zeros(1, np.int64)
     owners(Named(np.arange(2), one, np.array([ANONYMOUS], np.int8), one > 0, one), one)
     few = histories(20)
     for path in shipped().values():
         fold(few, Book.always(load(path)), NOW)
-    follow(histories(1), Book.always(load(shipped()["default"])).eras, NOW)
+    book = Book.always(load(shipped()["default"]))
+    follow(histories(1), book.eras, NOW)
+    folded = fold(few, book, NOW)
+    pair = pair_of((folded, folded), Shared.of(folded.rules, folded.rules), np.arange(3))
+    part_leads(pair, new_walk(), np.zeros(3, PARTED))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.shop import SMALL
 from tests.storing import NOW
 
 SECRET = "a secret that nobody can ever guess"
-CUT, SLEEP = "cut", "sleep"  # answers that are none
+CUT, SLEEP, DRIP = "cut", "sleep", "drip"  # answers that are none, or never end
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Receiver:
     """Listens on a port; what it took, by arrival, and what it will answer next."""
 
     server: ThreadingHTTPServer
-    answers: deque[Any] = field(default_factory=deque)  # a status, CUT or SLEEP; then 200
+    answers: deque[Any] = field(default_factory=deque)  # a status, CUT, SLEEP or DRIP; then 200
     heard: list[dict[str, Any]] = field(default_factory=list)  # whatever came, answered how ever
     problems: list[str] = field(default_factory=list)
     resting: threading.Event = field(default_factory=threading.Event)
@@ -72,7 +72,10 @@ def receiver(port: int = 0, idle_s: float | None = None) -> Receiver:
             answer = made.answers.popleft() if made.answers else 200
             if answer == SLEEP:
                 made.resting.wait(20)
-            if answer in (CUT, SLEEP):
+            if answer == DRIP:
+                while not made.resting.wait(0.05):
+                    self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if answer in (CUT, SLEEP, DRIP):
                 self.close_connection = True
                 return
             self.send_response(answer)

@@ -213,6 +213,14 @@ def test_a_link_and_an_unlink_by_hand_are_named(store):
     assert compared(store, 3, 5)["leads"] == []  # taken together they leave no trace
 
 
+def test_a_link_and_the_unlink_of_it_are_not_named_for_what_a_touchpoint_did(store):
+    store.tell(said("e-2", "page_viewed", AN, hour=1), said("e-3", "price_asked", BINH, hour=2))
+    store.tell(said("e-4", "page_viewed", AN))
+    store.tell(said("e-5", "identity_linked", AN, BINH, hour=3))
+    store.tell(said("e-6", "identity_unlinked", AN, BINH, hour=4))
+    assert of_lead(compared(store, 3, 6), AN)["touchpoints"] == (1, 2, [4])
+
+
 def test_whoever_makes_a_number_too_common_parts_those_that_it_joined(store):
     """More than three addresses beside one phone, and it says nothing any more."""
     calls = [

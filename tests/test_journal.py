@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from engine.crash import CRASH_AT
-from engine.errors import JournalDamaged, JournalInterrupted, JournalMissing, StoreError
+from engine.errors import (
+    JournalDamaged,
+    JournalInterrupted,
+    JournalMissing,
+    NotAJournal,
+    StoreError,
+)
 from engine.history import TOUCH
 from engine.journal import making
 from engine.journal.journal import Journal, columns_folded, journal_beside
@@ -262,3 +268,14 @@ def test_a_journal_of_leads_told_apart_otherwise_is_made_anew(world):
     journal.extend(facts)
     assert journal.manifest.too_common == facts.too_common
     check_it_tells_what_the_store_does(journal, facts)
+
+
+def test_a_folder_of_something_else_is_left_as_it_is(facts_file, tmp_path):
+    theirs = tmp_path / "data"
+    theirs.mkdir()
+    (theirs / "sales.parquet").write_bytes(b"theirs")
+    with pytest.raises(NotAJournal, match=r"it holds .sales\.parquet."):
+        Journal.open(theirs).extend(facts_file)
+    assert [(path.name, path.read_bytes()) for path in theirs.iterdir()] == [
+        ("sales.parquet", b"theirs")
+    ]

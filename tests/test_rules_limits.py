@@ -128,6 +128,7 @@ def test_an_empty_table_does_not_shift_the_keys_of_what_follows():
         ("a = 1\nb = '\ud800'", 2, "half a surrogate pair"),
         ("a = " + "[" * 5000, None, "too deep"),
         ("a = " + "9" * 5000, None, "is no TOML"),
+        ("a = 1\n" + "b." * 50_000 + "c = 1", 2, "more than 200 dots"),
     ],
 )
 def test_what_is_no_toml_is_one_fault_with_its_line(text, line, said):

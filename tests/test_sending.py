@@ -270,7 +270,7 @@ def test_one_announces_until_it_is_stopped_and_others_stand_by(office, tmp_path,
         process = subprocess.Popen([*command, "--file", str(path)], env=environ, stderr=said)
     try:
         assert wait_until(lambda: path.exists() and len(numbers_in(path)) > 0)
-        refusal = announce(tmp_path, code=2)
+        refusal = announce(tmp_path, code=3)
         assert "another process announces" in refusal.stderr
         before = len(numbers_in(path))
         office.record(about(3, DAY))

@@ -13,6 +13,7 @@ from engine.sinks.file import FileSink
 from engine.sinks.webhook import WebhookSink, receiver_of, signature
 from tests.receiving import (
     CUT,
+    DRIP,
     SECRET,
     SLEEP,
     announcement,
@@ -184,6 +185,12 @@ def test_a_receiver_that_is_too_slow_is_away(hook):
     hook.answers.append(SLEEP)
     with pytest.raises(SinkAway, match="no answer in time"):
         webhook(hook.url, timeout_s=0.2).send(messages(1))
+
+
+def test_a_receiver_that_never_ends_its_answer_is_away(hook):
+    hook.answers.append(DRIP)
+    with pytest.raises(SinkAway, match="no answer in time"):
+        webhook(hook.url, timeout_s=0.3).send(messages(1))
 
 
 def test_a_receiver_that_is_down_is_away():

@@ -69,7 +69,7 @@ def show_lead(lead: str, reveal: bool, reason: str | None, as_json: bool, **wher
 
         document = audit.state(opened.facts, number, view)
         if document is None:
-            raise NotYet(format_instant(view.as_of))
+            raise NotYet(format_instant(view.as_of), view.known_at)
         if reveal:
             who = getpass.getuser()
             document["personal"] = audit.reveal(

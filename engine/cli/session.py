@@ -140,7 +140,7 @@ class Session:
         if asked is None:
             return None
         if isinstance(asked, Position):
-            return int(asked)
+            return min(int(asked), self.facts.head())
         if isinstance(asked, date):
             zone = self.rules_in_force.zone
             day, asked = asked, start_of(asked, zone)
@@ -148,11 +148,14 @@ class Session:
         return self.facts.recorded_upto(asked)
 
     def frames(self, where: Mapping[str, Any], needs: "tuple[Projection, ...]") -> "Frames":
-        """The read models that a command asks for."""
+        """The read models that a command asks for; as known when, if not now, is said."""
         from engine import reading
+        from engine.cli.output import note
         from engine.cli.progress import progress
 
         view = self.view(where)
+        if view.known_at is not None:
+            note(f"as known at #{view.known_at}")
         question = reading.Question(
             in_force=self.book_in_force,
             now=self.facts.clock(),

@@ -286,15 +286,27 @@ def _draw_figures(found: Document, names: tuple[str, str]) -> None:
     from engine.whatif.lines import figures
 
     reports = [("pipeline", found["pipeline"])]
-    reports += [(f"funnel {one['funnel']}", one) for one in found["funnels"]]
+    reports += [
+        (f"funnel {one['funnel']}", one)
+        for one in found["funnels"]
+        if one["before"] and one["after"]
+    ]
     for title, report in reports:
         lines = [
-            (path.replace("tracks.", "").replace("stages.", ""), _figure(was), _figure(now))
+            (path.replace("tracks.", "").replace("stages.", ""), *_figures(path, was, now))
             for path, was, now in figures(report["before"], report["after"])
             if not path.endswith(UNTOLD)
         ]
         if lines:
             output.table(f"{title}: figures that change", ("figure", *names), lines)
+
+
+def _figures(path: str, *values: Any) -> tuple[str, ...]:
+    """A figure of either side; of values and weighted ones, money in a currency."""
+    head, _, currency = path.rpartition(".")
+    if head.endswith((".value", ".weighted")):
+        return tuple(output.money({currency: value or 0}) for value in values)
+    return tuple(map(_figure, values))
 
 
 def _figure(value: Any) -> str:

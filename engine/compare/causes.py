@@ -5,12 +5,14 @@ them alone it is as it is after. So it holds whatever works together, and whatev
 by itself. Of such sets a smallest is looked for, by leaving out what can be left out.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 Kept = frozenset[int]  # positions: what is kept of the lately recorded
 NOTHING: Kept = frozenset()
 EVERYBODY = ""  # in the place of a lead's id: what is counted of all leads of a case
+FEW = 6  # causes, of which every set is tried
 TRIES = 500  # for one figure; what is not tried by then stays named
 
 Figure = tuple[str, str]  # of which lead, and what it is called
@@ -54,12 +56,12 @@ def find(questions: Sequence[Question], evaluate: Evaluate) -> list[Kept | None]
 
 
 def _search(question: Question) -> Search:
-    """Leave out what can be left out, at first by halves, then one by one until none can."""
+    """Leave out what can be left out: by halves, one by one, and of a few any of them together."""
     _, figure, changes, named, unnamed, tries = question
-    before, after = (yield NOTHING), (yield changes | named | unnamed)
+    both = (yield NOTHING), (yield changes | named | unnamed)
     if unnamed:
         alone, without = (yield changes | named), (yield unnamed)
-        if not (_alike(alone, after, figure) and _alike(without, before, figure)):
+        if not (_alike(alone, both[1], figure) and _alike(without, both[0], figure)):
             return None
     needed, size = sorted(changes), (len(changes) + 1) // 2
     left_out = len(needed) > 1 or bool(needed and (named or unnamed))
@@ -67,13 +69,32 @@ def _search(question: Question) -> Search:
         at, left_out = 0, size > 1
         while at < len(needed) and tries > 0:
             fewer, tries = frozenset(needed[:at] + needed[at + size :]), tries - 1
-            fits = _alike((yield fewer | named), after, figure)
-            if fits and _alike((yield (changes - fewer) | unnamed), before, figure):
+            if (yield from _do(fewer, question, both)):
                 needed, left_out = sorted(fewer), True
             else:
                 at += size
         size = max(1, size // 2)
+    if len(needed) <= FEW:
+        for fewer in map(frozenset, _subsets(needed, len(needed) - 2)):
+            if (yield from _do(fewer, question, both)):
+                return fewer
     return frozenset(needed)
+
+
+def _do(
+    fewer: Kept, question: Question, both: tuple[World | None, World | None]
+) -> Generator[Kept, World | None, bool]:
+    """Whether these alone make the figure what it is, and what it was is made without them."""
+    _, figure, changes, named, unnamed, _ = question
+    alone = yield fewer | named
+    if not _alike(alone, both[1], figure):
+        return False
+    return _alike((yield (changes - fewer) | unnamed), both[0], figure)
+
+
+def _subsets(some: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
+    """All sets of up to so many, the smallest first."""
+    return chain.from_iterable(combinations(some, size) for size in range(most + 1))
 
 
 def _alike(world: World | None, like: World | None, figure: Figure) -> bool:

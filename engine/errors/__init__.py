@@ -35,7 +35,12 @@ from engine.errors.identity import (
     TooCommon,
     TwoAlready,
 )
-from engine.errors.journal import JournalDamaged, JournalInterrupted, JournalMissing
+from engine.errors.journal import (
+    JournalDamaged,
+    JournalInterrupted,
+    JournalMissing,
+    NotAJournal,
+)
 from engine.errors.kafka import (
     BrokerAway,
     BrokerRefused,
@@ -153,6 +158,7 @@ __all__ = [
     "NoSuchRun",
     "NoSuchTouchpoint",
     "NotADemo",
+    "NotAJournal",
     "NotAStore",
     "NotAcknowledged",
     "NotKnown",

@@ -27,6 +27,19 @@ class JournalDamaged(StoreError):
         )
 
 
+class NotAJournal(StoreError):
+    """A folder that is to hold a journal holds something else."""
+
+    code = "not_a_journal"
+    exit_code = 2
+
+    def __init__(self, folder: object, name: str) -> None:
+        super().__init__(
+            f"{folder} is no folder of a journal, for it holds {name!r}; "
+            "name one that is empty or not there yet"
+        )
+
+
 class JournalInterrupted(StoreError):
     """One of the processes that wrote a journal was killed."""
 

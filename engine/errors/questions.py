@@ -72,15 +72,20 @@ class SeveralLeads(EngineError):
 
 
 class NotYet(EngineError):
-    """Nothing of a lead had happened at an instant."""
+    """Nothing of a lead had happened at an instant, as far as was known at a position."""
 
     code = "not_yet"
     exit_code = 4
 
-    def __init__(self, as_of: str) -> None:
-        super().__init__(
-            f"nothing of this lead had happened by {as_of}; ask for a later instant with --as-of"
-        )
+    def __init__(self, as_of: str, known_at: int | None = None) -> None:
+        if known_at is None:
+            told = f"had happened by {as_of}; ask for a later instant with --as-of"
+        else:
+            told = (
+                f"that had happened by {as_of} was known at #{known_at}; ask for a later instant "
+                "with --as-of, or a later position with --known-at"
+            )
+        super().__init__(f"nothing of this lead {told}")
 
 
 class NoSuchTouchpoint(EngineError):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from engine.errors import (
     JournalDamaged,
     JournalInterrupted,
     JournalMissing,
+    NotAJournal,
     StoreError,
 )
 from engine.journal.files import (
@@ -49,6 +51,8 @@ OUTGROWN = 4  # times so many, and the journal is made anew with more buckets
 FEW = 8  # buckets; so few are written sooner than other processes are there to share them
 WORKERS = 4  # processes at most; each holds a bucket in memory
 TOGETHER = np.uint64(7)  # bits: leads of 16 identifiers in a row lie side by side in the store
+LOCK = "lock"
+_OURS = re.compile(r"lock|manifest\.json(\.draft)?|(leads|touches|attributes|strings)-.*\.parquet")
 _STRINGS = {"id": pl.Int64, "text": pl.String}
 
 
@@ -218,10 +222,17 @@ def _write(step: _Step, path: Path, task: _Task) -> Bucket:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process extends the journal, and keep others from it meanwhile."""
+    """Wait until no other process extends the journal, and keep others from it meanwhile.
+
+    Raises:
+        NotAJournal: The folder holds what no journal does, and what is swept might be somebody's.
+    """
     with files_told_clearly(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        for path in folder.iterdir():
+            if not _OURS.fullmatch(path.name):
+                raise NotAJournal(folder, path.name)
+        lock = (folder / LOCK).open("w")
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -5,9 +5,12 @@ a receiver never has to take half of something.
 """
 
 import hmac
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -19,7 +22,7 @@ from engine.settings import WEBHOOK_INSECURE, WEBHOOK_URL
 from engine.sinks.sending import Message
 
 NAME = "webhook"
-TIMEOUT_S = 10.0  # for a connection, and for an answer
+TIMEOUT_S = 10.0  # for a connection, and for each part of an answer; twice it for all
 BATCH_S = 2.0  # after which it is written down how many were taken
 MAX_ANSWER = 64 << 10  # bytes of which nothing is believed
 LATER = (408, 425, 429)  # what a client is told that should come again
@@ -145,15 +148,22 @@ class WebhookSink:
         """The status of the answer; where there is none, the connection is closed."""
         if self._connection is None:
             self._connection = self._connected()
+        over = threading.Event()
+        watch = threading.Timer(2 * self._timeout_s, _cut, (self._connection, over))
+        watch.start()
         try:
             self._connection.request("POST", self._receiver.path, body, headers)
             answer = self._connection.getresponse()
             answer.read(MAX_ANSWER)
-            if not answer.isclosed():
+            if over.is_set() or not answer.isclosed():
                 self.close()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if over.is_set() and isinstance(error, OSError | HTTPException):
+                raise TimeoutError from error
             raise
+        finally:
+            watch.cancel()
         return answer.status
 
     def _connected(self) -> HTTPConnection:
@@ -173,6 +183,13 @@ class WebhookSink:
         if 300 <= status < 400:
             told += ", and redirects are not followed"
         return SinkRefused(NAME, told)
+
+
+def _cut(connection: HTTPConnection, over: threading.Event) -> None:
+    """End an exchange whose time is over: a receiver may send byte after byte for ever."""
+    over.set()
+    with suppress(OSError, AttributeError):  # it ends just now, or has not begun
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _is_here(host: str) -> bool:

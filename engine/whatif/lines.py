@@ -255,7 +255,10 @@ def points(micro: int) -> str:
 
 
 def figures(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The figures that differ between two reports, by where they stand; None: there is none."""
+    """The figures that differ between two reports, by where they stand; None: there is none.
+
+    Of tracks, stages and steps those that both have.
+    """
     if isinstance(before, dict) or isinstance(after, dict):
         was, now = before or {}, after or {}
         for key in dict.fromkeys((*was, *now)):
@@ -263,8 +266,8 @@ def figures(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any,
                 yield from figures(was.get(key), now.get(key), f"{path}.{key}".lstrip("."))
     elif isinstance(before, list) or isinstance(after, list):
         one, other = (_by_name(side or []) for side in (before, after))
-        for key in dict.fromkeys((*one, *other)):
-            yield from figures(one.get(key), other.get(key), f"{path}.{key}".lstrip("."))
+        for key in (key for key in one if key in other):
+            yield from figures(one[key], other[key], f"{path}.{key}".lstrip("."))
     elif before != after:
         yield path, before, after
 
