@@ -18,8 +18,9 @@ from engine.sinks import sending as sending_module
 from engine.sinks.sending import send_some, sending
 from engine.store import announcements as ledger
 from engine.store.announcements import Placed
-from engine.store.facts import Facts
+from engine.store.facts import Facts, system_clock
 from engine.store.rulebook import WrittenRules
+from tests import replaying
 from tests.read_side import DAY, RULES
 from tests.receiving import SECRET, announcement, receiver
 from tests.services.process import free_port, wait_until
@@ -204,6 +205,28 @@ def office(tmp_path):
     shop.record(about(1, DAY), about(2, DAY, type="price_asked"))
     yield shop
     shop.close()
+
+
+def test_a_replay_announces_and_sends_nothing(office, tmp_path, path):
+    # given what the file gets of some leads live
+    def sent():
+        announce(tmp_path, "--file", str(path))
+        return len(numbers_in(path))
+
+    live = sent()
+    assert live > 0
+    # when rules by which one went cold earlier are replayed, put in force and out again
+    office.facts.clock = system_clock
+    run = replaying.start(office)
+    after = [sent()]
+    replaying.promote(office, run)
+    assert replaying.states(office) == ["promoted"]
+    after.append(sent())
+    replaying.revert(office, run)
+    # then it gets nothing of that, and goes on with what comes about
+    assert [*after, sent()] == [live] * 3
+    office.record(about(3, system_clock()))
+    assert sent() > live
 
 
 PLACES = ["folded", "told", "moved", "kept"]
