@@ -1,20 +1,15 @@
 """Announcements: what was told of a lead, as a record, as Avro and as JSON."""
 
 from collections.abc import Mapping
-from functools import cache
 from hashlib import sha256
-from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.schema import fingerprint, to_parsing_canonical_form
 from msgspec import Struct
 
-from engine.codec import HEADER_BYTES, MARKER, without_logical_types
+from engine.codec import read, schema_of, write
 from engine.errors import Undecodable
 from engine.instants import format_instant
-from engine.resources import folder
 
 STAGE_ENTERED: Final = "stage_entered"
 CLOCK_BREACHED: Final = "clock_breached"
@@ -105,14 +100,10 @@ def lead_key(first: TouchpointId) -> bytes:
 
 def encode(told: Announcement) -> bytes:
     """The bytes that go out: C3 01, the schema's fingerprint, the record."""
-    header, parsed = _schema()
     record = msgspec.to_builtins(told)
     if told.cause is not None:
         record["cause"] = (f"leadledger.{type(told.cause).__name__}", record["cause"])
-    out = BytesIO()
-    out.write(header)
-    schemaless_writer(out, parsed, record)
-    return out.getvalue()
+    return write(schema_of("announcement"), record)
 
 
 def decode(data: bytes) -> Announcement:
@@ -121,19 +112,10 @@ def decode(data: bytes) -> Announcement:
     Raises:
         Undecodable: They are of another schema, damaged, or too many.
     """
-    header, parsed = _schema()
-    if not data.startswith(header):
+    schema = schema_of("announcement")
+    if not data.startswith(schema.header):
         raise Undecodable("the first ten bytes are not those of an announcement")
-    source = BytesIO(data)
-    source.seek(HEADER_BYTES)
-    try:
-        record: Mapping[str, Any] = schemaless_reader(source, parsed, None)  # type: ignore[assignment]
-        told = _of(record)
-    except Exception as error:  # damage shows as errors of many kinds in fastavro
-        raise Undecodable(f"the record is damaged ({type(error).__name__})") from None
-    if source.tell() != len(data):
-        raise Undecodable(f"{len(data) - source.tell()} bytes follow the record")
-    return told
+    return _of(read(schema, data))
 
 
 def document(told: Announcement) -> dict[str, Any]:
@@ -165,15 +147,3 @@ def cause_of(said: Mapping[str, Any] | None) -> Cause:
 def _of(record: Mapping[str, Any]) -> Announcement:
     first, cause = TouchpointId(**record["first"]), cause_of(record["cause"])
     return Announcement(**{**record, "first": first, "cause": cause})
-
-
-class _Schema(NamedTuple):
-    header: bytes
-    parsed: Any
-
-
-@cache
-def _schema() -> _Schema:
-    written = msgspec.json.decode((folder("schemas") / "announcement.avsc").read_bytes())
-    digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
-    return _Schema(MARKER + bytes.fromhex(digits), parse_schema(without_logical_types(written)))

@@ -1,4 +1,4 @@
-"""Touchpoints as Avro bytes: C3 01, the schema's fingerprint, the record.
+"""Records, touchpoints above all, as Avro bytes: C3 01, the schema's fingerprint, the record.
 
 Instants stay integers: the schema is parsed without its logical types, which
 its fingerprint does not cover.
@@ -42,7 +42,9 @@ _BRANCHES = {
 }
 
 
-class _Schema(msgspec.Struct, frozen=True):
+class Schema(msgspec.Struct, frozen=True):
+    """A schema of ours, and the ten bytes that a record under it begins with."""
+
     header: bytes
     parsed: Any
 
@@ -53,11 +55,7 @@ def encode(touchpoint: Touchpoint) -> bytes:
     Raises:
         Undecodable: They would be more than a reader takes.
     """
-    schema = _schema()
-    out = BytesIO()
-    out.write(schema.header)
-    schemaless_writer(out, schema.parsed, _with_branches(msgspec.to_builtins(touchpoint)))
-    data = out.getvalue()
+    data = write(_touchpoints(), _with_branches(msgspec.to_builtins(touchpoint)))
     if len(data) > MAX_BYTES:
         raise Undecodable(f"{len(data)} bytes are more than {MAX_BYTES}")
     return data
@@ -76,23 +74,54 @@ def decode(data: bytes) -> Touchpoint:
         raise Undecodable(f"{len(data)} bytes are more than {MAX_BYTES}")
     if not data.startswith(MARKER) or len(data) < HEADER_BYTES:
         raise Undecodable("the first ten bytes are no single-object header")
-    schema = _schema()
+    schema = _touchpoints()
     if not data.startswith(schema.header):
         known = schema.header[len(MARKER) :].hex()
         raise UnknownSchema(data[len(MARKER) : HEADER_BYTES].hex(), [known])
-    return touchpoint_of(_record(data, schema))
+    return touchpoint_of(read(schema, data))
 
 
 def schema_fingerprint() -> str:
     """CRC-64-AVRO of the touchpoint schema, 16 hex digits, little-endian as on the wire."""
-    return _schema().header[len(MARKER) :].hex()
+    return _touchpoints().header[len(MARKER) :].hex()
+
+
+def _touchpoints() -> Schema:
+    return schema_of("touchpoint")
 
 
 @cache
-def _schema() -> _Schema:
-    written = msgspec.json.decode((folder("schemas") / "touchpoint.avsc").read_bytes())
+def schema_of(name: str) -> Schema:
+    """The schema that stands in `schemas/` under a name."""
+    written = msgspec.json.decode((folder("schemas") / f"{name}.avsc").read_bytes())
     digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
-    return _Schema(MARKER + bytes.fromhex(digits), parse_schema(without_logical_types(written)))
+    return Schema(MARKER + bytes.fromhex(digits), parse_schema(without_logical_types(written)))
+
+
+def write(schema: Schema, record: Mapping[str, Any]) -> bytes:
+    """A record with its header."""
+    out = BytesIO()
+    out.write(schema.header)
+    schemaless_writer(out, schema.parsed, record)
+    return out.getvalue()
+
+
+def read(schema: Schema, data: bytes) -> Mapping[str, Any]:
+    """The record behind a header, which has been looked at.
+
+    Raises:
+        Undecodable: It is damaged, or does not end where the bytes do.
+    """
+    source = BytesIO(data)
+    source.seek(HEADER_BYTES)
+    try:
+        record = schemaless_reader(source, schema.parsed, None)
+    except Exception as error:  # damage shows as errors of many kinds in fastavro
+        raise Undecodable(f"the record is damaged ({type(error).__name__})") from None
+    rest = len(data) - source.tell()
+    if rest:
+        raise Undecodable(f"{rest} bytes follow the record")
+    return record  # type: ignore[return-value]  # all schemas of ours are records
 
 
 def without_logical_types(schema: Any) -> Any:
@@ -112,19 +141,6 @@ def _with_branches(record: dict[str, Any]) -> dict[str, Any]:
         if record[field] is not None:
             record[field] = (branch, record[field])
     return record
-
-
-def _record(data: bytes, schema: _Schema) -> Mapping[str, Any]:
-    source = BytesIO(data)
-    source.seek(HEADER_BYTES)
-    try:
-        record = schemaless_reader(source, schema.parsed, None)
-    except Exception as error:  # damage shows as errors of many kinds in fastavro
-        raise Undecodable(f"the record is damaged ({type(error).__name__})") from None
-    rest = len(data) - source.tell()
-    if rest:
-        raise Undecodable(f"{rest} bytes follow the record")
-    return record  # type: ignore[return-value]
 
 
 def touchpoint_of(record: Mapping[str, Any]) -> Touchpoint:

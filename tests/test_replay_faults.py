@@ -58,7 +58,7 @@ KILLED = -signal.SIGKILL
 @pytest.fixture(scope="module")
 def warm():
     """Forks replays off."""
-    made = Warm(MODULE, *LATE)
+    made = Warm(MODULE, "engine.cli.replay", *LATE)
     yield made
     made.close()
 

@@ -4,7 +4,6 @@ import os
 import shlex
 
 from engine.book import Book
-from engine.cli import replay  # noqa: F401 - so that a fork finds it loaded
 from engine.cli.main import cli
 from engine.folding import fold
 from engine.projections import shadow
