@@ -44,8 +44,7 @@ def compare_command(
     from engine.compare.compare import Span, compare
 
     with session(db) as opened:
-        head = opened.facts.head()
-        before, after = (min(opened.position(known) or 0, head) for known in (then, now))
+        before, after = (opened.position(known) or 0 for known in (then, now))
         if before > after:
             raise click.UsageError(
                 f"K1, #{before}, comes after K2, #{after}: name the earlier first."

@@ -27,7 +27,11 @@ from engine.errors import (
     StoreError,
 )
 from engine.journal.files import (
+    ATTRIBUTES,
     FORMAT,
+    LEADS,
+    MANIFEST,
+    TOUCHES,
     Bucket,
     File,
     Manifest,
@@ -51,8 +55,9 @@ OUTGROWN = 4  # times so many, and the journal is made anew with more buckets
 FEW = 8  # buckets; so few are written sooner than other processes are there to share them
 WORKERS = 4  # processes at most; each holds a bucket in memory
 TOGETHER = np.uint64(7)  # bits: leads of 16 identifiers in a row lie side by side in the store
-LOCK = "lock"
-_OURS = re.compile(r"lock|manifest\.json(\.draft)?|(leads|touches|attributes|strings)-.*\.parquet")
+LOCK, STRINGS = "lock", "strings"
+_KINDS = "|".join((LEADS, TOUCHES, ATTRIBUTES, STRINGS))
+_OURS = re.compile(rf"{LOCK}|{re.escape(MANIFEST)}(\.draft)?|({_KINDS})-.*\.parquet")
 _STRINGS = {"id": pl.Int64, "text": pl.String}
 
 
@@ -194,7 +199,7 @@ class _Step:
         if kept:
             frame = pl.concat([read_frame(self.folder, kept.strings), frame])
         last = new[-1][0] if new else 0
-        return last, write_frame(self.folder, f"strings-{self.generation}.parquet", frame)
+        return last, write_frame(self.folder, f"{STRINGS}-{self.generation}.parquet", frame)
 
 
 def _begin() -> None:

@@ -5,7 +5,7 @@ visits are boiled down here to how each lead fared on a track. Of each set of le
 plain columns, since many small frames cost more than what is in them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,9 +40,10 @@ class Whole(NamedTuple):
 
 def brief(folded: Folded) -> Brief:
     """What reports are made from, where nothing is broken down."""
+    none = np.zeros(0, FUNNEL_HIT)  # so that there are columns where there is no funnel
     return Brief(
         _leads(folded, np.flatnonzero(folded.states["touchpoints"])),
-        _joined([_attempts(0, np.zeros(0, FUNNEL_HIT), folded), *_funnels(folded)]),
+        _joined([_attempts(at, hits, folded) for at, hits in enumerate((*folded.hits, none))]),
         [
             _journeys(folded, number, track.stages)
             for number, track in enumerate(folded.rules.tracks)
@@ -147,10 +148,6 @@ def _first(
 ) -> NDArray[np.int64]:
     """The first instant of those meant in each group."""
     return _reduced(np.minimum, np.where(which, entered, NEVER), begins)
-
-
-def _funnels(folded: Folded) -> Iterable[Columns]:
-    return (_attempts(at, hits, folded) for at, hits in enumerate(folded.hits))
 
 
 def _attempts(funnel: int, hits: NDArray[np.void], folded: Folded) -> Columns:
