@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,14 +87,23 @@ class Folded:
     signals: NDArray[np.int64]  # per touch: bit i is signal i of the last era
     states: NDArray[np.void]  # LEAD_STATE, one per lead
     entries: NDArray[np.void]  # VISIT, per lead in the order that they came about (item order)
-    visits: NDArray[np.void]  # the same, per lead by track, then time
-    clock_runs: NDArray[np.void]  # CLOCK_RUN, per lead by clock, then start
+    runs: NDArray[np.void]  # CLOCK_RUN, per lead in the order that they began
     hits: tuple[NDArray[np.void], ...]  # FUNNEL_HIT per funnel, by lead, then entered
 
     @property
     def rules(self) -> RuleSet:
         """The rule set in force at the instant."""
         return self.eras[-1].rules
+
+    @cached_property
+    def visits(self) -> NDArray[np.void]:
+        """The entries, per lead by track, then time."""
+        return _by(self.entries, "track")
+
+    @cached_property
+    def clock_runs(self) -> NDArray[np.void]:
+        """The runs, per lead by clock, then start."""
+        return _by(self.runs, "clock")
 
     @property
     def scored_at(self) -> NDArray[np.int64]:
@@ -110,3 +120,9 @@ class Folded:
         moves = next(one.moves for one in then.tracks if one.name == track)
         move: Move = moves[int(visit["move"]) - 1]
         return move.timer
+
+
+def _by(records: NDArray[np.void], field: str) -> NDArray[np.void]:
+    """Per lead by track or clock; what came about first stays first."""
+    places = records["lead"].astype(np.int64) * int(records[field].max(initial=0) + 1)
+    return records.take(np.argsort(places + records[field], kind="stable"))

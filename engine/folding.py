@@ -1,7 +1,6 @@
 """Fold histories under a rule book: the one way from facts to states, visits and funnels."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.book import Book
 from engine.fold_eras import fold_all
@@ -25,13 +24,6 @@ def fold(histories: Histories, book: Book, as_of: int) -> Folded:
         signals=work.signals,
         states=work.states,
         entries=work.entries,
-        visits=_by(work.entries, "track"),
-        clock_runs=_by(work.runs, "clock"),
+        runs=work.runs,
         hits=tuple(match(table(rules, f), items, work.entries, as_of) for f in rules.funnels),
     )
-
-
-def _by(records: NDArray[np.void], field: str) -> NDArray[np.void]:
-    """Per lead by track or clock; what came about first stays first."""
-    places = records["lead"].astype(np.int64) * int(records[field].max(initial=0) + 1)
-    return records.take(np.argsort(places + records[field], kind="stable"))

@@ -6,8 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.folded import MAX_TRACKS
 from engine.history import NEVER
 from engine.ruleset import Exclusion, Funnel, RuleSet, Step
+from engine.tables import NO_STAGE
 
 ORDERED, STRICT, UNORDERED = 0, 1, 2
 FIRST, ANY, EVERY = 0, 1, 2
@@ -43,6 +45,7 @@ class FunnelTable(NamedTuple):
     relevant: np.uint64  # the signals of steps and exclusions
     universe: np.uint64  # 0: all touches
     steps: NDArray[np.void]  # STEP
+    entered: NDArray[np.int64]  # track, stage: bit k: entering it serves step k, from 0
     exclusions: NDArray[np.void]  # EXCLUSION
 
 
@@ -52,6 +55,10 @@ def table(rules: RuleSet, funnel: Funnel) -> FunnelTable:
     places = _places(rules)
     steps = [_step(step, bits, places) for step in funnel.steps]
     exclusions = [_exclusion(exclusion, bits) for exclusion in funnel.exclusions]
+    entered = np.zeros((MAX_TRACKS, NO_STAGE), np.int64)
+    for k, (bit, track, stage, _) in enumerate(steps):
+        if not bit:
+            entered[track, stage] |= 1 << k
     return FunnelTable(
         order=_ORDERS[funnel.order],
         entry=_ENTRIES[funnel.entry],
@@ -60,6 +67,7 @@ def table(rules: RuleSet, funnel: Funnel) -> FunnelTable:
         relevant=_union(row[0] for row in (*steps, *exclusions)),
         universe=_union(bits[name] for name in funnel.universe),
         steps=np.array(steps, STEP),
+        entered=entered,
         exclusions=np.array(exclusions, EXCLUSION),
     )
 

@@ -3,14 +3,14 @@
 Integers only: the same records on every machine, compiled or not.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.folded import FUNNEL_HIT
-from engine.funnel_items import Items, Leads, TouchItems, collect, leads_of, room_for
+from engine.funnel_items import ITEM, Items, TouchItems, collect, end_of
 from engine.funnel_ordered import chains_open_until, follow, is_void, later
 from engine.funnel_tables import ANY, FIRST, UNORDERED, FunnelTable, table
 from engine.funnel_trail import NONE, new_trail
@@ -38,29 +38,40 @@ def match(
         entries: VISIT, sorted by lead, per lead in the order that they came about.
         as_of: Microseconds, UTC; items later than this are left out.
     """
-    leads = leads_of(funnel, touches, entries, as_of)
-    scratch, trail = room_for(leads), new_trail()
+    types = np.int64, np.int64, np.uint64  # one memory layout for all callers
+    plain = TouchItems(*map(_plain, touches, types))
     hits = np.zeros(len(touches.starts) - 1, FUNNEL_HIT)
-    count = match_leads(funnel, leads, scratch, trail, hits)
+    count = match_leads(funnel, plain, entries, as_of, new_trail(), hits)
     if count > len(hits):  # `every`: what found no room was only counted
         hits = np.zeros(count, FUNNEL_HIT)
-        match_leads(funnel, leads, scratch, trail, hits)
+        match_leads(funnel, plain, entries, as_of, new_trail(), hits)
     return hits[:count]
+
+
+def _plain(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.require(array, dtype, ["C", "A", "W"])
 
 
 @compiled
 def match_leads(
     funnel: FunnelTable,
-    leads: Leads,
-    scratch: NDArray[np.void],
+    touches: TouchItems,
+    entries: NDArray[np.void],
+    as_of: int,
     trail: NDArray[np.void],
     hits: NDArray[np.void],
 ) -> int:
     """Write the hits of all leads, as far as there is room; how many there are."""
-    row = 0
-    for lead in range(len(leads.touches.starts) - 1):
-        items = collect(funnel, leads, lead, scratch)
+    row, begin = 0, 0
+    room = np.empty(0, ITEM)
+    for lead in range(len(touches.starts) - 1):
+        end = end_of(lead, entries, begin)
+        most = touches.starts[lead + 1] - touches.starts[lead] + end - begin
+        if most > len(room):
+            room = np.empty(2 * most, ITEM)
+        items = collect(funnel, touches, lead, entries[begin:end], as_of, room)
         row = match_lead(funnel, items, trail, lead, hits, row)
+        begin = end
     return row
 
 

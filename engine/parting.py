@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.decay import scores_at
-from engine.fold_apart import BY_TOUCH, PARTED
+from engine.fold_apart import BY_TOUCH, PARTED, alike
 from engine.fold_pairs import Folds, pair_of
 from engine.fold_trace import new_walk, part_leads
 from engine.folded import Folded
@@ -19,7 +19,7 @@ from engine.shared_names import Shared
 from engine.tables import NONE
 
 Numbers = NDArray[np.int64]
-_WHERE = 16  # bytes of PARTED that say where, before those that say what
+_WHERE = 2  # of the 64-bit words of PARTED: say where, before those that say what
 
 SCORE, STAGE, CLOCK, SEGMENT = WHATS = ("score", "stage", "clock", "segment")
 BY = ("touchpoint", "timer", "time")
@@ -56,6 +56,12 @@ RUNS = pl.Schema(  # a row per run, in either fold, of a clock that differs
         "ended": pl.Int64,
         "outcome": pl.UInt8,  # as in CLOCK_RUN
     }
+)
+_RUN = np.dtype(
+    [
+        *(("lead", "<i8"), ("clock", "u1"), ("side", "u1")),
+        *(("started", "<i8"), ("due", "<i8"), ("ended", "<i8"), ("outcome", "u1")),
+    ]
 )
 
 
@@ -176,31 +182,35 @@ def _differences(unlike: list[Unlike], numbers: Numbers) -> pl.DataFrame:
         return DIFFERENCES.to_frame()
     leads = np.concatenate([one.leads for one in unlike])
     order, sizes = np.argsort(leads, kind="stable"), [len(one.leads) for one in unlike]
+    whats, names = ([getattr(one, key) for one in unlike] for key in ("what", "name"))
     columns = {
         "lead": numbers[leads],
-        "what": np.repeat([one.what for one in unlike], sizes),
-        "name": np.repeat([one.name for one in unlike], sizes),
+        "what": np.repeat(np.array(whats, np.uint8), sizes),
+        "name": np.repeat(np.array(names, np.uint8), sizes),
         "before": np.concatenate([one.before for one in unlike]),
         "after": np.concatenate([one.after for one in unlike]),
     }
-    return pl.DataFrame({name: column[order] for name, column in columns.items()}).cast(DIFFERENCES)
+    return pl.DataFrame({name: column[order] for name, column in columns.items()}, DIFFERENCES)
 
 
 def _runs(folds: Folds, shared: Shared, clocks: list[Unlike]) -> pl.DataFrame:
     """The runs behind each clock that differs."""
-    frames = [RUNS.to_frame()]
+    found = [np.zeros(0, _RUN)]
     for unlike in clocks:
+        wanted = np.zeros(len(folds[0].states), np.bool_)
+        wanted[unlike.leads] = True
         for side, folded in enumerate(folds):
             runs = _runs_of(folded, shared.clocks[unlike.name])
-            runs = runs.take(np.flatnonzero(np.isin(runs["lead"], unlike.leads)))
-            columns = {
-                "lead": folded.histories.numbers[runs["lead"]],
-                "clock": np.full(len(runs), unlike.name),
-                "side": np.full(len(runs), side),
-                **{name: np.ascontiguousarray(runs[name]) for name in RUNS.names()[3:]},
-            }
-            frames.append(pl.DataFrame(columns).cast(RUNS))
-    return pl.concat(frames).sort("lead", "clock", "side", maintain_order=True)
+            own = runs.take(np.flatnonzero(wanted[runs["lead"]]))
+            rows = np.zeros(len(own), _RUN)
+            rows["lead"] = folded.histories.numbers[own["lead"]]
+            rows["clock"], rows["side"] = unlike.name, side
+            for name in RUNS.names()[3:]:
+                rows[name] = own[name]
+            found.append(rows)
+    rows = np.concatenate(found)
+    rows = rows.take(np.lexsort((rows["side"], rows["clock"], rows["lead"])))
+    return pl.DataFrame({name: np.ascontiguousarray(rows[name]) for name in RUNS}, RUNS)
 
 
 def _partings(folds: Folds, shared: Shared, leads: Numbers) -> pl.DataFrame:
@@ -228,16 +238,9 @@ def _partings(folds: Folds, shared: Shared, leads: Numbers) -> pl.DataFrame:
     )
 
 
-def _causes(
-    parted: NDArray[np.void], folds: Folds, shared: Shared
-) -> tuple[list[int], list[Cause]]:
+def _causes(parted: NDArray[np.void], folds: Folds, shared: Shared) -> tuple[Numbers, list[Cause]]:
     """Which cause each has, and the causes; what parts alike is looked at once."""
     eras = folds[0].eras, folds[1].eras
-    told, size = parted.tobytes(), PARTED.itemsize
-    places: dict[bytes, int] = {}
-    which = [
-        places.setdefault(told[begin : begin + size - _WHERE], len(places))
-        for begin in range(_WHERE, len(told), size)
-    ]
-    _, first = np.unique(np.array(which, np.int64), return_index=True)
+    words = parted.view(np.int64).reshape(len(parted), PARTED.itemsize // 8)
+    which, first = alike(words[:, _WHERE:])
     return which, [cause_of(row, eras, shared) for row in parted.take(first)]

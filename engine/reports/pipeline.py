@@ -31,8 +31,8 @@ class Cases:
 
     track: Track
     leads: pl.Series  # numbers
-    stage: NDArray[np.int64]  # where they stand: index
-    visited: NDArray[np.int64]  # bit i: was in stage i
+    stage: NDArray[np.integer]  # where they stand: index
+    visited: NDArray[np.integer]  # bit i: was in stage i
     age: Spans  # in the stage where they stand
     won: Flags
     lost: Flags
@@ -93,16 +93,16 @@ def _track(cases: Cases, frames: Frames, by: By) -> dict[str, Any]:
 def _figures(cases: Cases) -> dict[str, Any]:
     everyone = np.ones(len(cases.leads), np.bool_)
     return {
-        "stages": [_stage(cases, at, stage) for at, stage in enumerate(cases.track.stages)],
+        "stages": [_stage(cases, at, value) for at, value in enumerate(_values(cases))],
         **_ends(cases, everyone),
         "time_to_lost": statistics(cases.cycle[cases.lost]),
     }
 
 
-def _stage(cases: Cases, at: int, stage: Stage) -> dict[str, Any]:
-    """Who stands in a stage, and how it ended for all who ever were in it."""
+def _stage(cases: Cases, at: int, value: dict[str, int]) -> dict[str, Any]:
+    """Who stands in a stage, with what value, and how it ended for all who ever were in it."""
+    stage = cases.track.stages[at]
     here = cases.stage == at
-    value = _value(cases, here)
     return {
         "stage": stage.name,
         "label": dict(stage.label),
@@ -125,11 +125,20 @@ def _ends(cases: Cases, which: Flags) -> dict[str, Any]:
     }
 
 
-def _value(cases: Cases, which: Flags) -> dict[str, int]:
-    """Minor units by currency."""
-    amounts = pl.DataFrame({"currency": cases.currency, "minor": cases.value}).filter(which)
-    sums = amounts.drop_nulls().group_by("currency").agg(pl.col("minor").cast(pl.Int128).sum())
-    return dict(sorted(sums.cast({"currency": pl.String}).iter_rows()))
+def _values(cases: Cases) -> list[dict[str, int]]:
+    """By stage: what the leads that stand there are worth, in minor units by currency."""
+    amounts = pl.DataFrame({"at": cases.stage, "currency": cases.currency, "minor": cases.value})
+    sums = (
+        amounts.drop_nulls("currency")
+        .group_by("at", "currency")
+        .agg(pl.col("minor").cast(pl.Int128).sum())
+        .cast({"currency": pl.String})
+        .sort("currency")
+    )
+    values: list[dict[str, int]] = [{} for _ in cases.track.stages]
+    for at, currency, minor in sums.iter_rows():
+        values[at][currency] = minor
+    return values
 
 
 def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
@@ -146,9 +155,7 @@ def _weighted(value: dict[str, int], stage: Stage) -> dict[str, int] | None:
 
 
 def _cases(rows: pl.DataFrame, frames: Frames, track: Track) -> Cases:
-    zone, outcome = frames.rules.zone, rows["outcome"].fill_null("")
-    won, lost = (outcome == "won").to_numpy(), (outcome == "lost").to_numpy()
-    ended = rows["lost_at"].set(pl.Series(won), None).fill_null(rows["won_at"])
+    zone, won, lost = frames.rules.zone, rows["won"].to_numpy(), rows["lost"].to_numpy()
     return Cases(
         track=track,
         leads=rows["lead"],
@@ -157,14 +164,18 @@ def _cases(rows: pl.DataFrame, frames: Frames, track: Track) -> Cases:
         age=spans(rows["since"], pl.Series([frames.as_of]), zone, np.ones(len(rows), np.bool_)),
         won=won,
         lost=lost,
-        cycle=spans(rows["first_at"], ended, zone, won | lost),
+        cycle=spans(rows["first_at"], rows["ended_at"], zone, won | lost),
         value=rows["value_minor"].fill_null(0).to_numpy(),
         currency=rows["value_currency"],
     )
 
 
 def journeys(visits: pl.DataFrame, track: Track) -> pl.DataFrame:
-    """Per lead that ever was in a track: where it stands, where it was and how it ended."""
+    """Per lead that ever was in a track: where it stands, where it was and how it ended.
+
+    Columns: lead, stage (index), since, visited (bits), won, lost, ended_at (when it first was
+    in a stage of the kind that it ended in; null where it did not).
+    """
     names = [stage.name for stage in track.stages]
     stay = pl.col("entered_at")
     return (
@@ -181,9 +192,12 @@ def journeys(visits: pl.DataFrame, track: Track) -> pl.DataFrame:
             stage=pl.col("stage").last(),
             since=stay.last(),
             visited=pl.col("bit").bitwise_or(),
-            outcome=pl.col("kind").filter(pl.col("kind") != "parked").last(),
+            outcome=pl.col("kind").filter(pl.col("kind") != "parked").last().fill_null(""),
             won_at=stay.filter(pl.col("kind") == "won").first(),
             lost_at=stay.filter(pl.col("kind") == "lost").first(),
         )
+        .with_columns(won=pl.col("outcome") == "won", lost=pl.col("outcome") == "lost")
+        .with_columns(ended_at=pl.when("won").then("won_at").when("lost").then("lost_at"))
+        .drop("outcome", "won_at", "lost_at")
         .collect()
     )

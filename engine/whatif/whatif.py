@@ -153,17 +153,21 @@ class WhatIf:
         self._shares: list[Share] = []
 
     def preview(self) -> Preview:
-        """How much there is, and how long it will take: the largest bucket is folded and timed."""
-        bucket = _largest(self.source)
-        few = _first_leads(self.source.read(bucket, self.question.columns), FEW)
+        """How much there is, and how long it will take: the largest buckets are folded and timed.
+
+        As many as will be under way at once, in threads of this process.
+        """
+        largest = _largest(self.source)
+        few = _first_leads(self.source.read(largest[0], self.question.columns), FEW)
         self._reports([self.question(few)])  # loads what is compiled
         least = _seconds(lambda: self._reports([self.question(few)]))
-        took = _seconds(lambda: self._fold(bucket))
+        took = _seconds(lambda: self._fold(largest))
         reporting = _seconds(lambda: self._reports(self._shares))
         touchpoints, leads = _size(self.source)
-        times = touchpoints / max(1, self._shares[0].touchpoints)
-        folding = took * max(0, times - 1) / bulk.workers()
-        return Preview(touchpoints, leads, folding + max(least, reporting * times))
+        times = touchpoints / max(1, sum(share.touchpoints for share in self._shares))
+        return Preview(
+            touchpoints, leads, took * (times - 1) + least + max(0, reporting - least) * times
+        )
 
     def outcome(self, progress: Progress = quiet) -> Outcome:
         """Fold the rest, and compare; tells how many touchpoints are done, and how many there are.
@@ -182,8 +186,9 @@ class WhatIf:
         done = sum(share.touchpoints for share in shares)
         return Outcome(self.question, self._parted(), done, before, after)
 
-    def _fold(self, bucket: int) -> None:
-        self._folded, self._shares = [bucket], [bulk.of_bucket(self.source, self.question, bucket)]
+    def _fold(self, buckets: list[int]) -> None:
+        shares = bulk.results(self.source, self.question, HERE, buckets)
+        self._folded, self._shares = buckets, [*shares]
 
     def _parted(self) -> Parted:
         """The leads that differ, bucket by bucket."""
@@ -193,10 +198,9 @@ class WhatIf:
     def _whole(self, shares: list[Share]) -> tuple[Whole, Whole]:
         question, strings = self.question, self.source.strings
         rules = question.before.at(question.as_of), question.after.at(question.as_of)
-        return (
-            whole([one.before for one in shares], rules[0], strings),
-            whole([one.after for one in shares], rules[1], strings),
-        )
+        with ThreadPoolExecutor(1) as other:
+            after = other.submit(whole, [one.after for one in shares], rules[1], strings)
+            return whole([one.before for one in shares], rules[0], strings), after.result()
 
     def _reports(self, shares: list[Share]) -> None:
         both_reports(self.question, *self._whole(shares))
@@ -234,12 +238,12 @@ def _size(source: Journal | Stored) -> tuple[int, int]:
     return sum(one.touchpoints for one in buckets), sum(one.leads for one in buckets)
 
 
-def _largest(source: Journal | Stored) -> int:
-    """The bucket with most touchpoints."""
+def _largest(source: Journal | Stored) -> list[int]:
+    """The buckets with most touchpoints, one for each worker; of the store, the first ones."""
     if isinstance(source, Stored):
-        return 0
-    buckets = source.manifest.buckets
-    return max(range(len(buckets)), key=lambda bucket: buckets[bucket].touchpoints)
+        return [*source.buckets][: bulk.workers()]
+    sizes = [bucket.touchpoints for bucket in source.manifest.buckets]
+    return sorted(source.buckets, key=lambda bucket: -sizes[bucket])[: bulk.workers()]
 
 
 def _first_leads(histories: Histories, count: int) -> Histories:
