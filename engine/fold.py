@@ -152,8 +152,9 @@ def due_at(lead, track, timer, rules, memory):
 def earn(lead, score, now, rules, memory):
     """Bring a score forward to a touchpoint (instant, signals), add what it earns, clamp."""
     points = forward(lead, score, now[0], rules, memory)
-    for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
-        points += earned(rule, now, rules, memory)
+    if now[1] & rules["earn_signals"][score]:
+        for rule in range(rules["earn_start"][score], rules["earn_end"][score]):
+            points += earned(rule, now, rules, memory)
     lead["scores"][score] = clamped(points, score, rules)
 
 
@@ -250,15 +251,18 @@ def names(touch, track):
 @compiled
 def first_move(lead, track, touch, rules, memory):
     """The first move of a track that applies at a touchpoint, or NONE."""
-    stage = lead["stage"][track]
+    stage, signals = lead["stage"][track], touch["signals"]
     place = NO_STAGE if stage == NONE else stage
-    for move in range(rules["move_start"][track], rules["move_end"][track]):
-        asked = rules["move_signal"][move]
-        if asked and not asked & touch["signals"]:
+    if not signals & rules["from_signals"][track, place] and not rules["from_bare"][track, place]:
+        return NONE
+    first, moves = rules["move_start"][track], rules["from_moves"][track, place]
+    for move in range(first, rules["move_end"][track]):
+        if not moves >> (move - first) & 1:
             continue
-        elsewhere = rules["move_to"][move] != stage
-        from_here = rules["move_sources"][move] >> place & 1
-        if elsewhere and from_here and applies(lead, move, touch["at"], rules, memory):
+        asked = rules["move_signal"][move]
+        if asked and not asked & signals:
+            continue
+        if applies(lead, move, touch["at"], rules, memory):
             return move
     return NONE
 

@@ -13,7 +13,6 @@ FADED, EARNED, CLAMPED = 0, 1, 2  # how scores part
 CAPPED, FLOORED = 1, 2  # how a score is clamped
 ENDED, STARTED, DUE = 0, 1, 2  # how clocks part
 MAX_TIMED = 4  # timed moves of a track at one instant that are told apart
-LOW = 0x7FFFFFFF  # the bits that hashes have
 PARTED = np.dtype(
     [
         ("at", "<i8"),
@@ -253,41 +252,3 @@ def cause_of_entry(pair, walk, fold, parted):
     move = first_move(lead, track, own, rules, memory)
     lead["stage"][track] = stage
     return move
-
-
-@compiled
-def alike(rows):
-    """(which, first): the group of equal rows that each row is in, and the first row of each."""
-    size = 16
-    while size < 2 * len(rows):
-        size *= 2
-    slots = np.full(size, NONE)  # of a hash table: a group
-    which, first, groups = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64), 0
-    for row in range(len(rows)):
-        slot = hashed(rows[row]) & (size - 1)
-        while slots[slot] != NONE and not equal(rows, row, first[slots[slot]]):
-            slot = (slot + 1) & (size - 1)
-        if slots[slot] == NONE:
-            slots[slot], first[groups] = groups, row
-            groups += 1
-        which[row] = slots[slot]
-    return which, first[:groups]
-
-
-@compiled
-def hashed(words):
-    """A hash of 31 bits."""
-    found = 0
-    for index in range(len(words)):
-        product = (found ^ (words[index] & LOW) ^ (words[index] >> 31 & LOW)) * 1_540_483_477
-        found = (product ^ product >> 29) & LOW
-    return found
-
-
-@compiled
-def equal(rows, one, other):
-    """Whether two rows are equal."""
-    unlike = 0
-    for word in range(rows.shape[1]):
-        unlike |= rows[one, word] ^ rows[other, word]
-    return unlike == 0

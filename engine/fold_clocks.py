@@ -22,13 +22,12 @@ def run_clocks(place, touches, entries, rules, memory, runs):
             break
         while entry < len(entries) and entries[entry]["after"] < begin + index:
             entry = timed(entry, entries, rules, memory, runs)
-        entered_at = entry
-        nothing_entered(memory, rules)
-        while is_caused_by(entry, entries, begin + index):
-            memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
-            entry += 1
         signals = touches[index]["signals"]
-        if entry > entered_at or signals & rules["clock_signals"]:
+        if is_caused_by(entry, entries, begin + index) or signals & rules["clock_signals"]:
+            nothing_entered(memory, rules)
+            while is_caused_by(entry, entries, begin + index):
+                memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
+                entry += 1
             turn(touches[index]["at"], signals, rules, memory, runs)
     while entry < len(entries):
         entry = timed(entry, entries, rules, memory, runs)

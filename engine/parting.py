@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from engine.alike import alike
 from engine.decay import scores_at
-from engine.fold_apart import BY_TOUCH, PARTED, alike
+from engine.fold_apart import BY_TOUCH, PARTED
 from engine.fold_pairs import Folds, pair_of
 from engine.fold_trace import new_walk, part_leads
 from engine.folded import Folded

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.alike import alike
 from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
 from engine.fold_touch import NOT_A_CHANGE
-from engine.history import BOOLEAN, DOUBLE, LONG, STRING, TOUCH, Histories, Kept, Strings
+from engine.history import BOOLEAN, DOUBLE, LONG, STRING, Histories, Kept, Strings
 from engine.ruleset import Condition, RuleSet
 from engine.stage_changes import targets_of, text_of
 from engine.tables import NONE, bits
@@ -60,6 +61,10 @@ class Terms(NamedTuple):
         """The conditions on one field, with their terms."""
         return [(term, c.operators) for term, c in self.conditions if c.field == field]
 
+    def asking(self, *prefixes: str) -> list[int]:
+        """The terms that ask about fields that begin so."""
+        return [term for term, c in self.conditions if c.field.startswith(prefixes)]
+
     def standing(self, field: str, texts: list[str | None]) -> list[list[int]]:
         """The terms that each text of a field leaves standing, in words; each is judged once."""
         judged = self.judged.setdefault(field, {})
@@ -77,9 +82,10 @@ class Terms(NamedTuple):
 class Lookups(NamedTuple):
     """What the compiled pass reads."""
 
-    ints: NDArray[np.int32]  # the touches, seen as int32
-    columns: NDArray[np.int64]  # of those: the fields that rules ask about
-    by_value: Masks  # column, dictionary id
+    kinds: NDArray[np.int64]  # touch: alike are those with the same texts where rules ask
+    by_kind: Masks  # kind
+    settled: NDArray[np.int64]  # kind: the signals, as bits, where nothing else decides
+    unsettled: NDArray[np.bool_]  # kind: amounts or attributes may decide
     by_amount: Masks  # touch; empty where rules do not ask
     slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
     judged: NDArray[np.int32]  # attribute: its row of by_attribute, where its name has a slot
@@ -126,13 +132,15 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
     fields = sorted({condition.field for _, condition in terms.conditions})
     asked = [field for field in fields if field in TEXT_FIELDS]
     names = [field for field in fields if field.startswith(PREFIX)]
-    columns = np.array([TOUCH.fields[TEXT_FIELDS[field]][1] // 4 for field in asked], np.int64)  # type: ignore[index]
     slots, judged, by_attribute, absent = _attribute_masks(histories, terms, names)
     assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
+    kinds, by_kind = _kind_masks(histories, terms, asked)
+    settled, unsettled = _settled(by_kind, terms)
     return Lookups(
-        ints=_as_int32(histories.touches),
-        columns=columns,
-        by_value=_value_masks(histories, terms, asked, columns),
+        kinds=kinds,
+        by_kind=by_kind,
+        settled=settled,
+        unsettled=unsettled,
         by_amount=_amount_masks(histories, terms) if AMOUNT in fields else _open(0, terms.words),
         slots=slots,
         judged=judged,
@@ -140,7 +148,7 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
         absent=absent,
         met=np.full(len(absent), -1, np.int64),
         all_terms=_words(terms.all, terms.words),
-        asking=_words((t for t, c in terms.conditions if c.field.startswith(PREFIX)), terms.words),
+        asking=_words(terms.asking(PREFIX), terms.words),
         with_any=terms.with_any,
         assigned=assigned,
         owner=owner,
@@ -175,10 +183,6 @@ def _terms_of(rules: RuleSet) -> Terms:
     return Terms(conditions, every, with_any, {})
 
 
-def _as_int32(touches: NDArray[np.void]) -> NDArray[np.int32]:
-    return np.ascontiguousarray(touches).view(np.int32).reshape(len(touches), TOUCH.itemsize // 4)
-
-
 def _open(*shape: int) -> Masks:
     return np.full(shape, -1, np.int64)
 
@@ -196,16 +200,31 @@ def _clear(masks: Masks, rows: NDArray[np.int64], term: int) -> None:
     masks[rows, term // WORD] &= ~np.int64(bits([term % WORD]))
 
 
-def _value_masks(
-    histories: Histories, terms: Terms, fields: list[str], columns: NDArray[np.int64]
-) -> Masks:
-    """By column and dictionary id: the terms that a value leaves standing."""
-    used = used_values(_as_int32(histories.touches), columns)
-    masks = _open(*used.shape, terms.words)
+def _kind_masks(
+    histories: Histories, terms: Terms, fields: list[str]
+) -> tuple[NDArray[np.int64], Masks]:
+    """The kind of each touch, and by kind: the terms that its texts leave standing."""
+    touches = histories.touches
+    texts = np.empty((len(touches), len(fields)), np.int64)
     for index, field in enumerate(fields):
-        ids = np.flatnonzero(used[index])
-        masks[index, ids] = _of_texts((terms, field), ids, histories.strings)
-    return masks
+        texts[:, index] = touches[TEXT_FIELDS[field]]
+    kinds, first = alike(texts)
+    masks = _open(len(first), terms.words)
+    for index, field in enumerate(fields):
+        ids, which = np.unique(texts[first, index], return_inverse=True)
+        masks &= _of_texts((terms, field), ids, histories.strings)[which]
+    return kinds, masks
+
+
+def _settled(by_kind: Masks, terms: Terms) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """By kind: the signals, if amounts and attributes decide nothing; and whether they may."""
+    standing = by_kind & _words(terms.all, terms.words)
+    asking = standing & _words(terms.asking(PREFIX, AMOUNT), terms.words)
+    sure = standing & ~asking
+    groups = np.bitwise_or.reduce(sure[:, 1:], axis=1)
+    open_groups = np.bitwise_or.reduce(asking[:, 1:], axis=1) & standing[:, 0] & ~groups
+    settled = standing[:, 0] & (~np.int64(terms.with_any) | groups)
+    return settled, (asking[:, 0] | open_groups) != 0
 
 
 def _of_texts(asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings) -> Masks:
@@ -233,67 +252,40 @@ def _attribute_masks(
     """Slots by name id; each attribute's row of masks, and those; what absence leaves standing."""
     attributes, strings = histories.attributes, histories.strings
     name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
-    names = np.ascontiguousarray(attributes["name"])
     slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
+    for slot, name_id in enumerate(name_ids):
+        slots[name_id] = slot if name_id else NONE
+    absent = [terms.standing(field, [None])[0] for field in fields]
+    names = attributes["name"]
+    asked = np.flatnonzero((names < len(slots)) & (slots.take(names, mode="clip") != NONE))
+    values = attributes.take(asked)
+    which, first = alike(values.view(np.int64).reshape(len(values), 2))
     judged = np.zeros(len(attributes) if fields else 0, np.int32)
-    absent, masks, size = _open(len(fields), terms.words), [_open(0, terms.words)], 0
-    for slot, (field, name_id) in enumerate(zip(fields, name_ids, strict=True)):
-        absent[slot] = terms.standing(field, [None])[0]
-        if name_id:
-            slots[name_id] = slot
-            rows = np.flatnonzero(names == name_id)
-            own, which = _of_values((terms, field), attributes.take(rows), strings)
-            judged[rows] = size + which
-            masks.append(own)
-            size += len(own)
-    return slots, judged, np.concatenate(masks), absent
+    judged[asked] = which
+    distinct = values.take(first)
+    masks = _open(len(distinct), terms.words)
+    for slot, field in enumerate(fields):
+        own = np.flatnonzero(slots[distinct["name"]] == slot)
+        masks[own] = _of_values((terms, field), distinct.take(own), strings)
+    return slots, judged, masks, np.array(absent, np.int64).reshape(len(fields), terms.words)
 
 
-def _of_values(
-    asked: tuple[Terms, str], values: NDArray[np.void], strings: Strings
-) -> tuple[Masks, NDArray[np.int64]]:
-    """The terms that each text, once, and all else leave standing; which of them a value has."""
+def _of_values(asked: tuple[Terms, str], values: NDArray[np.void], strings: Strings) -> Masks:
+    """The terms that each of some distinct values of an attribute leaves standing."""
     terms, field = asked
-    texts = values["tag"] == STRING
-    by_text, which = _of_distinct(asked, values["bits"][texts], strings)
-    others = values[~texts]
-    masks = _open(len(others), terms.words)
-    for term, operators in terms.on(field) if len(others) else ():
-        for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
-            numbers = np.flatnonzero(others["tag"] == tag)
-            verdict = holds_for_numbers(operators, others["bits"][numbers].view(dtype))
-            _clear(masks, numbers[~verdict], term)
-        for flag in (False, True):
+    masks, texts = _open(len(values), terms.words), values["tag"] == STRING
+    masks[texts] = _of_texts(asked, values["bits"][texts], strings)
+    for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
+        numbers = np.flatnonzero(values["tag"] == tag)
+        own = values["bits"][numbers].view(dtype)
+        for term, operators in terms.on(field) if len(numbers) else ():
+            _clear(masks, numbers[~holds_for_numbers(operators, own)], term)
+    for flag in (False, True):
+        flags = np.flatnonzero((values["tag"] == BOOLEAN) & (values["bits"] == flag))
+        for term, operators in terms.on(field) if len(flags) else ():
             if not holds(operators, flag):
-                flags = (others["tag"] == BOOLEAN) & (others["bits"] == flag)
-                _clear(masks, np.flatnonzero(flags), term)
-    places = np.empty(len(values), np.int64)
-    places[texts], places[~texts] = which, len(by_text) + np.arange(len(others))
-    return np.concatenate([by_text, masks]), places
-
-
-def _of_distinct(
-    asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
-) -> tuple[Masks, NDArray[np.int64]]:
-    """Masks of the distinct texts, and which of them each id has."""
-    used = np.zeros(int(ids.max(initial=0)) + 1, np.bool_)
-    used[ids] = True
-    return _of_texts(asked, np.flatnonzero(used), strings), (np.cumsum(used) - 1)[ids]
-
-
-@compiled
-def used_values(ints, columns):
-    """By column, which dictionary ids occur."""
-    used = np.zeros((len(columns), 1024), np.bool_)
-    for touch in range(len(ints)):
-        for index in range(len(columns)):
-            value = ints[touch, columns[index]]
-            if value >= used.shape[1]:
-                wider = np.zeros((len(columns), 2 * value), np.bool_)
-                wider[:, : used.shape[1]] = used
-                used = wider
-            used[index, value] = True
-    return used
+                _clear(masks, flags, term)
+    return masks
 
 
 @compiled
@@ -305,8 +297,10 @@ def fill(span, touches, attributes, attribute_at, lookups, folded):
         out["at"] = record["occurred_at"]
         if len(lookups.known) > 0:
             out["signals"] = lookups.known[touch]
-        else:
+        elif lookups.unsettled[lookups.kinds[touch]]:
             out["signals"] = signals_of_touch(touch, attributes, own, lookups)
+        else:
+            out["signals"] = lookups.settled[lookups.kinds[touch]]
         out["amount"], out["currency"] = record["amount_minor"], record["currency"]
         out["owner"], out["target"], out["reserved"] = 0, NOT_A_CHANGE, 0
         if record["type"] == lookups.assigned:
@@ -325,9 +319,7 @@ def signals_of_touch(touch, attributes, own, lookups):
             terms &= signals & lookups.with_any & ~groups
             if terms == 0:
                 continue
-        for index in range(len(lookups.columns)):
-            value = lookups.ints[touch, lookups.columns[index]]
-            terms &= lookups.by_value[index, value, word]
+        terms &= lookups.by_kind[lookups.kinds[touch], word]
         if len(lookups.by_amount) > 0:
             terms &= lookups.by_amount[touch, word]
         if terms & lookups.asking[word]:

@@ -26,6 +26,9 @@ MAX_EARNS = MAX_SIGNALS = 64
 MAX_CLOCKS = 16
 
 
+_FROM = ("moves", "signals", "bare")
+
+
 def _fields(size: int, *names: str) -> list[tuple[str, str, tuple[int]]]:
     return [(name, "<i8", (size,)) for name in names]
 
@@ -38,10 +41,13 @@ RULES = np.dtype(
         ("timer_count", "<i8"),
         ("value_signal", "<i8"),  # bits, like every set of signals
         ("clock_signals", "<i8"),  # all that start, stop or cancel a clock
-        *_fields(MAX_SCORES, "tick_us", "floor", "cap", "earn_start", "earn_end"),
+        *_fields(MAX_SCORES, "tick_us", "floor", "cap", "earn_start", "earn_end", "earn_signals"),
         *_fields(MAX_EARNS, "earn_signal", "earn_points", "earn_at_most", "earn_every_us"),
         *_fields(MAX_TRACKS, "move_start", "move_end", "timer_start", "timer_end", "open_stages"),
-        *_fields(MAX_MOVES, "move_to", "move_sources", "move_signal", "move_seen"),
+        # by track and stage: its moves from there to elsewhere, as bits; what these ask for, and
+        # whether there is one that asks for no signal
+        *((f"from_{what}", "<i8", (MAX_TRACKS, NO_STAGE + 1)) for what in _FROM),
+        *_fields(MAX_MOVES, "move_to", "move_signal", "move_seen"),
         *_fields(MAX_MOVES, "move_not_seen", "move_score", "move_at_least", "move_below"),
         *_fields(MAX_MOVES, "move_count", "move_count_least", "move_within_us", "move_ring"),
         *_fields(MAX_MOVES, "move_asks_stage"),
@@ -131,11 +137,9 @@ class _Names:
             sets[track] |= 1 << stage
         return sets
 
-    def sources(self, track: int, move: Move) -> int:
+    def sources(self, track: int, move: Move) -> set[int]:
         stages = self._stages[track]
-        if "*" in move.sources:
-            return bits(stages.values())
-        return bits(stages[name] for name in move.sources)
+        return {stages[name] for name in (stages if "*" in move.sources else move.sources)}
 
     def to(self, track: int, move: Move) -> int:
         return self._stages[track][move.to]
@@ -158,6 +162,7 @@ def _fill_scores(record: np.void, rules: RuleSet, names: _Names) -> None:
             signal = bits(names.signals(earn.signal))
             values = {"signal": signal, "points": earn.points, "at_most": at_most}
             _fill(record, "earn_", number, {**values, "every_us": earn.every_us or 0})
+        record["earn_signals"][index] = bits(names.signals(*(earn.signal for earn in score.earns)))
         start += len(score.earns)
 
 
@@ -168,17 +173,29 @@ def _fill_tracks(record: np.void, rules: RuleSet, names: _Names) -> None:
         record["open_stages"][index] = _open_stages(track)
         record["move_start"][index], record["timer_start"][index] = moves, timers
         for number, move in enumerate(track.moves, start=1):
-            place = {"to": names.to(index, move), "sources": names.sources(index, move)}
+            to, sources = names.to(index, move), names.sources(index, move)
             if move.when is not None:
-                _fill(record, "move_", moves, {**place, **_when(move.when, names, ring)})
+                values = {"to": to, **_when(move.when, names, ring)}
+                _fill(record, "move_", moves, values)
+                _fill_from(record, index, moves, sources)
                 ring += _ring_of(move.when)
                 moves += 1
             else:
-                _fill(record, "timer_", timers, {"move": number, **place, **_timer(move, names)})
+                values = {"move": number, "to": to, "sources": bits(sources)}
+                _fill(record, "timer_", timers, {**values, **_timer(move, names)})
                 timers += 1
         record["move_end"][index], record["timer_end"][index] = moves, timers
     record["timer_count"] = timers
     _fill_remembered(record, moves, timers)
+
+
+def _fill_from(record: np.void, track: int, move: int, sources: set[int]) -> None:
+    """Note a move at each stage that it may be taken from."""
+    signal, number = record["move_signal"][move], move - record["move_start"][track]
+    for stage in sources - {record["move_to"][move]}:
+        record["from_moves"][track, stage] |= np.int64(bits([number]))
+        record["from_signals"][track, stage] |= signal
+        record["from_bare"][track, stage] |= signal == 0
 
 
 def _open_stages(track: Track) -> int:
