@@ -4,6 +4,9 @@
 
 A scan reads, bucket by bucket, the columns that folding the default rules needs, as arrays.
 The journal lies in the page cache, as it does when it has just been extended.
+
+Processes that share the making import this module, as they do that of the command line:
+what takes long to load, and they need not, is imported where it is used.
 """
 
 import argparse
@@ -17,9 +20,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.common import Figure, Stopwatch, rate, show
-from benchmarks.identity import arrivals, told, who
-from benchmarks.record import BATCH, record
-from engine import lifecycle
 from engine.journal.journal import Journal, columns_folded, journal_beside
 from engine.privacy import WorkspaceKey
 from engine.rulefile import load, shipped
@@ -50,6 +50,8 @@ def made(path: Path) -> tuple[float, float, int]:
 
 def read_raw(path: Path) -> float:
     """Seconds for SQLite to hand over the same rows, and nothing else."""
+    from benchmarks.record import BATCH
+
     watch = Stopwatch()
     with closing(sqlite3.connect(path)) as connection, watch.running():
         rows = connection.execute("SELECT stream, position, packed FROM touchpoints")
@@ -77,6 +79,9 @@ def scanned(folder: Path) -> tuple[float, float]:
 
 def extended(path: Path) -> tuple[Stopwatch, Stopwatch]:
     """Extend the journal by touchpoints of leads that are new; and where nothing is."""
+    from benchmarks.identity import arrivals, told, who
+    from engine import lifecycle
+
     new, nothing = Stopwatch(), Stopwatch()
     journal = Journal.open(journal_beside(path))
     with Facts.open(path) as facts:
@@ -99,6 +104,8 @@ def verified(path: Path) -> Stopwatch:
 
 def main() -> bool:
     """Measure, and print the table; returns whether the floors hold."""
+    from benchmarks.record import record
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--touchpoints", type=int, default=2_000_000)
     count = parser.parse_args().touchpoints

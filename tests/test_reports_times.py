@@ -51,5 +51,5 @@ def test_a_mean_is_exact_where_the_sum_leaves_64_bits():
 
 @given(st.lists(st.integers(0, 10**15), min_size=1), st.floats(0, 1))
 def test_quantiles_are_those_of_numpy(values, share):
-    ours = quantile(np.sort(np.array(values)), share)
+    ours = quantile(np.array(values), share)
     assert ours == pytest.approx(np.quantile(values, share, method="linear"), rel=1e-12)

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import polars as pl
 from msgspec import Struct
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from engine.crash import reached
@@ -114,9 +115,14 @@ def _columns(records: NDArray[np.void], dtype: np.dtype[np.void]) -> dict[str, N
 
 
 def _event_ids(histories: Histories) -> pl.Series:
-    data, at = histories.event_ids.tobytes(), histories.event_id_at
-    spans = zip(at.tolist(), (at + histories.event_id_size).tolist(), strict=True)
-    return pl.Series([data[start:end] for start, end in spans], dtype=pl.Binary).cast(pl.String)
+    """All of one size at once: an object of Python for each takes three times as long."""
+    at, sizes = histories.event_id_at, histories.event_id_size
+    found, rows = [pl.Series(dtype=pl.Binary)], [np.empty(0, np.int64)]
+    for size in np.unique(sizes).tolist():
+        rows.append(np.flatnonzero(sizes == size))
+        texts = pl.Series(sliding_window_view(histories.event_ids, size)[at[rows[-1]]])
+        found.append(texts.cast(pl.List(pl.UInt8)).cast(pl.Binary))
+    return pl.concat(found).gather(np.argsort(np.concatenate(rows))).cast(pl.String)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,12 +1,13 @@
 """Making and extending a journal: from the event store, bucket by bucket, in bounded memory."""
 
+import atexit
 import fcntl
 import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ from engine.store.faults import files_told_clearly
 
 PER_BUCKET = 150_000  # touchpoints
 OUTGROWN = 4  # times so many, and the journal is made anew with more buckets
-FEW = 8  # buckets; so few are written sooner than other processes are there to share them
+FEW = 16  # buckets; so few are extended sooner than another process is there to share them
+ANEW = 4  # times as long as that it takes to make one from the facts alone
 WORKERS = 4  # processes at most; each holds a bucket in memory
 TOGETHER = np.uint64(7)  # bits: leads of 16 identifiers in a row lie side by side in the store
 LOCK, STRINGS = "lock", "strings"
@@ -162,21 +164,37 @@ class _Step:
         return [_Task(number, old, part) for number, old, part in every if len(part)]
 
     def _written(self, facts: Facts, tasks: list[_Task]) -> Iterator[tuple[_Task, Bucket]]:
-        """Each with what became of it; many are shared among processes, where that helps."""
-        if len(tasks) < FEW or not facts.is_file:
-            yield from ((task, self.write(facts, task)) for task in tasks)
-            return
-        workers = min(WORKERS, os.cpu_count() or 1)
-        with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
-            writing = {pool.submit(_write, self, facts.path, task): task for task in tasks}
+        """Each with what became of it; many are shared with other processes, where that helps."""
+        others = min(WORKERS, os.cpu_count() or 1) - 1
+        few = len(tasks) * (1 if self.kept else ANEW) < FEW
+        if few or not others or not facts.is_file:
+            return ((task, self.write(facts, task)) for task in tasks)
+        return self._shared(facts, tasks, others)
+
+    def _shared(
+        self, facts: Facts, tasks: list[_Task], others: int
+    ) -> Iterator[tuple[_Task, Bucket]]:
+        """The same by so many other processes and this one, which works while they start."""
+        pool = ProcessPoolExecutor(others, get_context("spawn"), initializer=_begin)
+
+        def elsewhere(task: _Task) -> Bucket:
+            return pool.submit(_write, self, facts.path, task).result()
+
+        with pool, ThreadPoolExecutor(others) as hands:  # a pool alone takes tasks in advance
+            writing = {hands.submit(elsewhere, task): task for task in tasks}
             try:
-                for future in as_completed(writing):
-                    reached("journal.shared")
-                    yield writing[future], future.result()
+                while writing:
+                    mine = next((one for one in reversed(writing) if one.cancel()), None)
+                    if mine:  # nobody had begun it
+                        task = writing.pop(mine)
+                        yield task, self.write(facts, task)
+                    for future in wait(writing, 0 if mine else None, FIRST_COMPLETED).done:
+                        reached("journal.shared")
+                        yield writing.pop(future), future.result()
             except BrokenProcessPool:
                 raise JournalInterrupted(self.folder) from None
             finally:
-                pool.shutdown(cancel_futures=True)
+                hands.shutdown(wait=False, cancel_futures=True)
 
     def write(self, facts: Facts, task: _Task) -> Bucket:
         """Write a bucket, with its rows in the place of all rows of the leads that were touched."""
@@ -206,6 +224,7 @@ def _begin() -> None:
     """In a process of its own: leave it to the parent to be interrupted, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    atexit.register(os._exit, 0)  # taking everything apart first takes half a second
 
 
 def _end_with_parent() -> None:
