@@ -28,7 +28,7 @@ def brought_forward(
     points: int, since: int, until: int, tick_us: int, factors: NDArray[np.int64]
 ) -> int:
     """Micro-points of `since`, at `until`; `tick_us` is 0 for a score that does not fade."""
-    if tick_us == 0:
+    if tick_us == 0 or until == since:
         return points
     return decayed(points, until // tick_us - since // tick_us, factors)
 

@@ -32,6 +32,19 @@ class Resolver:
         return UNRESOLVED
 
 
+_KEPT = 32
+_kept: dict[str, Resolver] = {}
+
+
+def resolver_of(rules: RuleSet) -> Resolver:
+    """The resolver of a rule set, made once for each of the last few."""
+    if rules.id not in _kept:
+        if len(_kept) >= _KEPT:
+            _kept.clear()
+        _kept[rules.id] = Resolver(rules)
+    return _kept[rules.id]
+
+
 def _known_as(track: Track) -> Mapping[str, int]:
     """Names before aliases before labels; among equals the stage listed first."""
     known: dict[str, int] = {}

@@ -87,9 +87,10 @@ def _parts(standing: Standing, rules: RuleSet, segment: Segment, as_of: int) -> 
 def _in_stage(standing: Standing, rules: RuleSet, dotted: Sequence[str]) -> Flags:
     found = np.zeros(len(standing.seen), np.bool_)
     for index, track in enumerate(rules.tracks):
-        names = ["none", *(stage.name for stage in track.stages)]
-        wanted = [i - 1 for i, name in enumerate(names) if f"{track.name}.{name}" in dotted]
-        found |= np.isin(standing.stages[:, index], wanted)
+        names = [*(stage.name for stage in track.stages), "none"]  # which is -1: the last one
+        wanted = np.array([f"{track.name}.{name}" in dotted for name in names])
+        if wanted.any():
+            found |= wanted[standing.stages[:, index]]
     return found
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.history import STRING, Histories, Kept
-from engine.resolve import Resolver
+from engine.resolve import resolver_of
 from engine.ruleset import RuleSet
 
 
@@ -25,7 +25,7 @@ _named: Kept[Named] = Kept()
 def targets_of(histories: Histories, rules: RuleSet) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The touches that are a stage_changed, and where each leads."""
     named = _named.of(histories) or _named.keep(histories, _named_in(histories))
-    resolver = Resolver(rules)
+    resolver = resolver_of(rules)
     targets = [resolver.target(track, stage) for track, stage in named.pairs]
     return named.changes, np.array(targets, np.int32)[named.which]
 

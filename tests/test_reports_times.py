@@ -1,5 +1,8 @@
 """Statistics of times: exact means, linear quantiles, calendar days of the rule set's zone."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import polars as pl
 import pytest
@@ -43,6 +46,27 @@ def test_days_are_midnights_passed_in_the_zone():
 def test_a_day_of_23_hours_is_a_day():
     taken = between("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "Europe/Berlin")
     assert (taken.us.tolist(), taken.days.tolist()) == ([23 * 3600 * 10**6], [1])
+
+
+@given(
+    st.sampled_from(["UTC", "Asia/Ho_Chi_Minh", "Africa/Monrovia", "America/Sao_Paulo"]),
+    st.lists(st.integers(-12, 12), min_size=30),
+    st.integers(-500, 500),
+)
+def test_days_of_many_instants_are_those_of_each(zone, steps, days_from):
+    base = (days_from * 86_400 + 63_593_070) * 10**6  # about when Monrovia left -0:44:30
+    instants = [base + step * 917_000_001 for step in steps]  # a quarter of an hour, about
+    begun, ended = pl.Series([0] * len(instants)), pl.Series(instants)
+    many = spans(begun, ended, zone, np.ones(len(instants), np.bool_)).days.tolist()
+    of_each = [
+        (datetime.fromtimestamp(at / 10**6, ZoneInfo(zone)).date() - _first(zone)).days
+        for at in instants
+    ]
+    assert many == of_each
+
+
+def _first(zone):
+    return datetime.fromtimestamp(0, ZoneInfo(zone)).date()
 
 
 def test_a_mean_is_exact_where_the_sum_leaves_64_bits():

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+_QUARTER_US = 900_000_000
+
 Figure = int | float | None
 
 
@@ -27,13 +29,31 @@ def spans(begun: pl.Series, ended: pl.Series, zone: str, which: NDArray[np.bool_
     An end alone is that of all.
     """
     found = Spans(np.zeros(len(begun), np.int64), np.zeros(len(begun), np.int64))
-    begun, ended = begun.filter(which), ended if len(ended) == 1 else ended.filter(which)
+    begun, ended = begun.filter(which), ended.filter(which) if len(ended) == len(which) else ended
     found.us[which] = ended.to_numpy() - begun.to_numpy()
     found.days[which] = _day(ended, zone) - _day(begun, zone)
     return found
 
 
 def _day(instants: pl.Series, zone: str) -> NDArray[np.int64]:
+    """The day of each instant in a zone.
+
+    Days of quarters of an hour are asked for once each, where there are fewer of these; a
+    quarter in which a day ends, as once in some zones, is asked for instant by instant.
+    """
+    quarters = instants.to_numpy() // _QUARTER_US
+    if not len(quarters) or np.ptp(quarters) >= len(quarters):
+        return _days(instants, zone)
+    first, last = quarters.min(), quarters.max()
+    begins = np.arange(first, last + 1) * _QUARTER_US
+    days, at = _days(pl.Series(begins), zone), quarters - first
+    found: NDArray[np.int64] = days[at]
+    uneven = np.flatnonzero((_days(pl.Series(begins + _QUARTER_US - 1), zone) != days)[at])
+    found[uneven] = _days(instants.gather(uneven), zone)
+    return found
+
+
+def _days(instants: pl.Series, zone: str) -> NDArray[np.int64]:
     return local(instants, zone).dt.date().cast(pl.Int64).to_numpy()
 
 
