@@ -85,7 +85,7 @@ def forget(lead, rules, memory):
         memory["carried_at"][rules["counted"][index]] = NONE
     for index in range(rules["ringed_count"]):
         memory["ring_used"][rules["ringed"][index]] = 0
-    for earn in range(MAX_EARNS):
+    for earn in range(rules["earn_count"]):
         memory["window_from"][earn] = NONE
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from engine.compiled import compiled
 from engine.fold import first_move, forward, names
 from engine.folded import MAX_TRACKS, OPEN
-from engine.tables import MAX_SIGNALS, NO_STAGE, NONE
+from engine.tables import NO_STAGE, NONE
 
 NOTHING, SCORE, STAGE, CLOCK, SEGMENT_OF = 0, 1, 2, 3, 4  # what parts first
 BY_TOUCH, BY_TIMER, BY_TIME = 0, 1, 2  # at what
@@ -190,7 +190,7 @@ def differing(pair, walk, parted):
     """Which signals of the first fold only one of the two sees in the touch, or ever saw."""
     parted["signals"], parted["seen"] = 0, 0
     known = pair.known[walk.era[0], walk.era[1]]
-    for signal in range(MAX_SIGNALS):
+    for signal in range(len(known)):
         other = known[signal]
         if other == NONE:
             continue

@@ -145,7 +145,7 @@ def follow_history(leads, source, tables, span, memory, trail):
     (states, carried), (touches, attributes, attribute_at, lookups) = leads, source
     fill((0, len(touches)), touches, attributes, attribute_at, lookups, trail.touches)
     if span[0] == BEGINNING:
-        begin_lead(states[0], memory[0])
+        begin_lead(states[0], tables[0], memory[0])
     else:
         take_up(carried[0], memory[0])
     return follow_lead(states[0], span, (tables[0], memory[0], memory[1]), trail)

@@ -72,7 +72,7 @@ def fold_leads(leads, source, tables, span, entries, runs):
         runs = with_room(runs, first_run, steps * rules["clock_count"])
         own = scratch[: end - begin]
         if span[0] == BEGINNING:
-            begin_lead(states[lead], memory[0])
+            begin_lead(states[lead], rules, memory[0])
         else:
             take_up(carried[lead], memory[0])
         known = fold_lead(states[lead], begin, own, span, (rules, memory[0]), entries)
@@ -90,14 +90,15 @@ def fold_leads(leads, source, tables, span, entries, runs):
 
 
 @compiled
-def begin_lead(lead, memory):
+def begin_lead(lead, rules, memory):
     """Nothing happened yet: where a lead starts."""
     for track in range(MAX_TRACKS):
         lead["stage"][track] = NONE
+    for track in range(rules["track_count"]):
         memory["entry"][track] = NONE
         for stage in range(NO_STAGE):
             memory["visits"][track, stage] = 0
-    for clock in range(MAX_CLOCKS):
+    for clock in range(rules["clock_count"]):
         memory["run"][clock] = NONE
 
 

@@ -16,7 +16,6 @@ from engine.signals import lookups_of
 from engine.stage_changes import targets_of
 from engine.tables import (
     MAX_CLOCKS,
-    MAX_SIGNALS,
     NO_STAGE,
     NONE,
     RULES,
@@ -128,7 +127,8 @@ def _put(places: NDArray[np.int64], names: Iterable[str], among: Sequence[str]) 
 
 
 def _known(folds: Folds, eras: int) -> Numbers:
-    known = np.full((eras, eras, MAX_SIGNALS), NONE)
+    most = max(len(era.rules.signals) for era in folds[0].eras)
+    known = np.full((eras, eras, most), NONE)
     for one, mine in enumerate(folds[0].eras):
         for other, theirs in enumerate(folds[1].eras):
             names = [signal.name for signal in theirs.rules.signals]

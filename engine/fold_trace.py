@@ -146,8 +146,9 @@ def set_off(pair, walk):
     for fold in range(2):
         memory, first = walk.memory[fold], pair.eras[fold, 0]
         walk.lead[fold] = walk.nobody[0]
-        begin_lead(walk.lead[fold], memory)
-        forget(walk.lead[fold], pair.rules[fold, 0], memory)
+        rules = pair.rules[fold, 0]
+        begin_lead(walk.lead[fold], rules, memory)
+        forget(walk.lead[fold], rules, memory)
         memory["since"] = first["since"]
         walk.era[fold] = 0
         for clock in range(MAX_CLOCKS):

@@ -38,7 +38,7 @@ def _fields(size: int, *names: str) -> list[tuple[str, str, tuple[int]]]:
 RULES = np.dtype(
     [
         *((f"{what}_count", "<i8") for what in ("score", "track", "clock", "counted", "ringed")),
-        ("timer_count", "<i8"),
+        *((f"{what}_count", "<i8") for what in ("earn", "timer")),
         ("value_signal", "<i8"),  # bits, like every set of signals
         ("clock_signals", "<i8"),  # all that start, stop or cancel a clock
         *_fields(MAX_SCORES, "tick_us", "floor", "cap", "earn_start", "earn_end", "earn_signals"),
@@ -164,6 +164,7 @@ def _fill_scores(record: np.void, rules: RuleSet, names: _Names) -> None:
             _fill(record, "earn_", number, {**values, "every_us": earn.every_us or 0})
         record["earn_signals"][index] = bits(names.signals(*(earn.signal for earn in score.earns)))
         start += len(score.earns)
+    record["earn_count"] = start
 
 
 def _fill_tracks(record: np.void, rules: RuleSet, names: _Names) -> None:
