@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 
 Numbers = NDArray[np.int64]
 _LOW = 0x7FFFFFFF  # the bits that hashes have
 _NONE = -1
 
 
-@compiled
+@compiled_with_arrays
 def alike(rows: Numbers) -> tuple[Numbers, Numbers]:
     """The group of equal rows that each row is in, and the first row of each group.
 

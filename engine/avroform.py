@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 
 # Verdicts: no record; one, but written otherwise; as it must be; and all text in it short, in
 # ASCII and without NUL, so that nothing more need be asked about it.
@@ -107,7 +107,7 @@ def _lay_many(
     steps[begin - 1] = len(steps)
 
 
-@compiled
+@compiled_with_arrays
 def _follow_all(steps, data, ends, out):
     """Judge each record; compiled in one piece with what follows it."""
     left = np.zeros(_MAX_NESTED, np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.book import Era
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 from engine.fold import (
     MEMORY,
     clamped,
@@ -139,7 +139,7 @@ def _noted(
     return trail, int(follow_history(leads, source, tables.rules, span, memory, trail))
 
 
-@compiled
+@compiled_with_arrays
 def follow_history(leads, source, tables, span, memory, trail):
     """Follow a lead, from where it stands, through an era; how many lines are written."""
     (states, carried), (touches, attributes, attribute_at, lookups) = leads, source
@@ -151,7 +151,7 @@ def follow_history(leads, source, tables, span, memory, trail):
     return follow_lead(states[0], span, (tables[0], memory[0], memory[1]), trail)
 
 
-@compiled
+@compiled_with_arrays
 def follow_lead(lead, span, books, trail):
     """What `fold_lead` does, with notes."""
     (since, until), (rules, memory, _) = span, books

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 from engine.fold import MEMORY, fold_lead
 from engine.fold_clocks import run_clocks
 from engine.fold_touch import FOLDED_TOUCH
@@ -55,7 +55,7 @@ def fold_on(
     return work._replace(entries=entries, runs=runs)
 
 
-@compiled
+@compiled_with_arrays
 def fold_leads(leads, source, tables, span, entries, runs):
     """Fold lead after lead; entries and runs grow as they must."""
     starts, scratch, signals, states, carried, memory = leads
@@ -124,7 +124,7 @@ def put_by(memory, carried):
         carried["run"][clock] = memory["run"][clock]
 
 
-@compiled
+@compiled_with_arrays
 def with_room(records, used, more):
     """The same records, with room for more of them."""
     if used + more <= len(records):

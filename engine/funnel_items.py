@@ -55,10 +55,11 @@ def collect(
     entries: NDArray[np.void],
     as_of: int,
     into: NDArray[np.void],
-) -> Items:
+) -> tuple[int, int]:
     """The items of one lead, whose stage entries (VISIT) these are, in place of what `into` held.
 
-    There must be room for all its touches and entries.
+    There must be room for all its touches and entries. Returns how many items there are, and
+    what `since` is for one yet to come.
     """
     entry, count, since = 0, 0, 0
     for touch in range(touches.starts[lead], touches.starts[lead + 1]):
@@ -80,7 +81,7 @@ def collect(
                 earliest = before if item["move"] == 0 else since
                 put(into[count], item["entered"], steps, NO_SIGNAL, earliest)
                 count += 1
-    return Items(into[:count], since)
+    return count, since
 
 
 @compiled

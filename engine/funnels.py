@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 from engine.folded import FUNNEL_HIT
 from engine.funnel_items import ITEM, Items, TouchItems, collect, end_of
 from engine.funnel_ordered import chains_open_until, follow, is_void, later
@@ -52,7 +52,7 @@ def _plain(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     return np.require(array, dtype, ["C", "A", "W"])
 
 
-@compiled
+@compiled_with_arrays
 def match_leads(
     funnel: FunnelTable,
     touches: TouchItems,
@@ -69,8 +69,8 @@ def match_leads(
         most = touches.starts[lead + 1] - touches.starts[lead] + end - begin
         if most > len(room):
             room = np.empty(2 * most, ITEM)
-        items = collect(funnel, touches, lead, entries[begin:end], as_of, room)
-        row = match_lead(funnel, items, trail, lead, hits, row)
+        count, since = collect(funnel, touches, lead, entries[begin:end], as_of, room)
+        row = match_lead(funnel, Items(room[:count], since), trail, lead, hits, row)
         begin = end
     return row
 

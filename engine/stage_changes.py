@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled
+from engine.compiled import compiled, compiled_with_arrays
 from engine.history import STRING, Histories, Kept
 from engine.resolve import resolver_of
 from engine.ruleset import RuleSet
@@ -53,7 +53,7 @@ def text_of(attributes, span, name):
     return np.int64(0)
 
 
-@compiled
+@compiled_with_arrays
 def texts_of(touches, attributes, attribute_at, chosen, name):
     """`text_of` for chosen touches."""
     found = np.empty(len(chosen), np.int64)

@@ -14,6 +14,7 @@ from engine.fold_trace import new_walk, part_leads
 from engine.folding import fold
 from engine.history import Histories, Packed, pack, unpack
 from engine.identity import ANONYMOUS
+from engine.journeys import journeys
 from engine.ownership import Named, owners
 from engine.privacy import IdentifierKey
 from engine.rulefile import load, shipped
@@ -71,6 +72,7 @@ def main() -> None:
     folded = fold(few, book, NOW)
     pair = pair_of((folded, folded), Shared.of(folded.rules, folded.rules), np.arange(3))
     part_leads(pair, new_walk(), np.zeros(3, PARTED))
+    journeys(folded, 0)
 
 
 if __name__ == "__main__":
