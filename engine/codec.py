@@ -7,7 +7,7 @@ its fingerprint does not cover.
 from collections.abc import Mapping, Sequence
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
@@ -94,8 +94,13 @@ def _touchpoints() -> Schema:
 def schema_of(name: str) -> Schema:
     """The schema that stands in `schemas/` under a name."""
     written = msgspec.json.decode((folder("schemas") / f"{name}.avsc").read_bytes())
-    digits = fingerprint(to_parsing_canonical_form(written), "CRC-64-AVRO")
-    return Schema(MARKER + bytes.fromhex(digits), parse_schema(without_logical_types(written)))
+    header = MARKER + bytes.fromhex(fingerprint_of(written))
+    return Schema(header, parse_schema(without_logical_types(written)))
+
+
+def fingerprint_of(schema: Any) -> str:
+    """CRC-64-AVRO of a schema, 16 hex digits, little-endian as on the wire."""
+    return fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO")
 
 
 def write(schema: Schema, record: Mapping[str, Any]) -> bytes:
@@ -121,7 +126,7 @@ def read(schema: Schema, data: bytes) -> Mapping[str, Any]:
     rest = len(data) - source.tell()
     if rest:
         raise Undecodable(f"{rest} bytes follow the record")
-    return record  # type: ignore[return-value]  # all schemas of ours are records
+    return cast(Mapping[str, Any], record)  # for all schemas of ours are records
 
 
 def without_logical_types(schema: Any) -> Any:

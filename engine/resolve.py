@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from engine.fold_touch import UNKNOWN_STAGE, UNRESOLVED
-from engine.ruleset import RuleSet, Stage, Track
+from engine.ruleset import RuleSet, Stage, Track, kept
 
 
 class Resolver:
@@ -32,17 +32,10 @@ class Resolver:
         return UNRESOLVED
 
 
-_KEPT = 32
-_kept: dict[str, Resolver] = {}
-
-
+@kept
 def resolver_of(rules: RuleSet) -> Resolver:
     """The resolver of a rule set, made once for each of the last few."""
-    if rules.id not in _kept:
-        if len(_kept) >= _KEPT:
-            _kept.clear()
-        _kept[rules.id] = Resolver(rules)
-    return _kept[rules.id]
+    return Resolver(rules)
 
 
 def _known_as(track: Track) -> Mapping[str, int]:

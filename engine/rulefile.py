@@ -80,9 +80,7 @@ def decode(text: str, origin: str = "rules") -> dict[str, Any]:
         RulesInvalid: It is no TOML.
     """
     for number, told in enumerate(text.splitlines(), 1):
-        if (
-            told.count(".") > MOST_DOTS
-        ):  # reading a key takes as long as its parts are many, squared
+        if told.count(".") > MOST_DOTS:  # a key takes as long to read as its parts, squared
             what = f"has more than {MOST_DOTS} dots; write what it says in several lines"
             raise RulesInvalid(origin, [Fault("", number, what)])
     try:

@@ -4,13 +4,17 @@ Durations are microseconds, points micro-points, zones IANA names. Names refer
 to names: turning them into array indexes is the business of `engine.tables`.
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import wraps
+from operator import attrgetter
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
 from engine.touchpoint import Scalar
 
+T = TypeVar("T")
+MOST_KEPT = 32  # rule sets of which what was worked out is kept
 Label = Mapping[str, str]  # by language: en, vi, th
 
 
@@ -218,3 +222,22 @@ class RuleSet(Struct, frozen=True):
     calendars: tuple[Calendar, ...] = ()
     segments: tuple[Segment, ...] = ()
     label: Label = {}
+
+
+def kept(
+    make: Callable[[RuleSet], T], by: Callable[[RuleSet], str] = attrgetter("id")
+) -> Callable[[RuleSet], T]:
+    """The same, worked out once for each of the last few rule sets that are told apart `by`."""
+    found: dict[str, T] = {}
+
+    @wraps(make)
+    def once(rules: RuleSet) -> T:
+        key = by(rules)
+        known = found.get(key)  # other threads may clear it meanwhile
+        if known is None:
+            if len(found) >= MOST_KEPT:
+                found.clear()
+            known = found.setdefault(key, make(rules))
+        return known
+
+    return once

@@ -7,6 +7,7 @@ touchpoint, the words of all its values are and-ed, those of its groups or-ed.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
 from engine.fold_touch import NOT_A_CHANGE
 from engine.history import BOOLEAN, DOUBLE, LONG, STRING, Histories, Kept, Strings
-from engine.ruleset import Condition, RuleSet
+from engine.ruleset import Condition, RuleSet, kept
 from engine.stage_changes import targets_of, text_of
 from engine.tables import NONE, bits
 
@@ -159,21 +160,14 @@ def _lookups(histories: Histories, terms: Terms) -> Lookups:
     )
 
 
-_KEPT = 32
-_kept: dict[str, Terms] = {}
+def _signals(rules: RuleSet) -> str:
+    return repr(rules.signals)  # which tells true from 1, where comparing does not
 
 
+@kept
+@partial(kept, by=_signals)
 def _terms(rules: RuleSet) -> Terms:
-    """The terms of a rule set's signals, kept for each of the last few, and for their signals."""
-    if rules.id not in _kept:
-        if len(_kept) >= _KEPT:
-            _kept.clear()
-        signals = repr(rules.signals)  # which tells true from 1, where comparing does not
-        _kept[rules.id] = _kept.setdefault(signals, _terms_of(rules))
-    return _kept[rules.id]
-
-
-def _terms_of(rules: RuleSet) -> Terms:
+    """The terms of a rule set's signals: one object for all rule sets with the same signals."""
     conditions, every = [], []
     for index, signal in enumerate(rules.signals):
         for word, group in enumerate((signal.conditions, *signal.any)):

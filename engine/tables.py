@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.calendars import open_spans
 from engine.decay import FACTORS, TICKS_PER_HALF_LIFE, tick_us
 from engine.folded import MAX_SCORES, MAX_TRACKS
-from engine.ruleset import Move, RuleSet, Track, Trigger, When
+from engine.ruleset import Move, RuleSet, Track, Trigger, When, kept
 
 NONE = -1
 NO_STAGE = 16  # the bit, and the most stages that a track has
@@ -80,20 +80,9 @@ def bits(indexes: Iterable[int]) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-_KEPT = 32
-_kept: dict[str, "RuleTables"] = {}
-
-
+@kept
 def tables_of(rules: RuleSet) -> RuleTables:
     """The arrays of a rule set, made once for each of the last few."""
-    if rules.id not in _kept:
-        if len(_kept) >= _KEPT:
-            _kept.clear()
-        _kept[rules.id] = _tables(rules)
-    return _kept[rules.id]
-
-
-def _tables(rules: RuleSet) -> RuleTables:
     names = _Names(rules)
     spans = _spans(rules)
     tables = np.zeros(1, RULES)

@@ -127,7 +127,7 @@ class Journal:
         touches = np.zeros(entry.touchpoints, TOUCH)
         for name in wanted - {POSITION, EVENT_ID}:
             touches[name] = found[name].to_numpy()
-        counts = np.ascontiguousarray(touches[ATTRIBUTES]).astype(np.int64)
+        counts = touches[ATTRIBUTES].astype(np.int64)
         none = np.zeros(entry.touchpoints, np.int64)
         ids, sizes = _event_ids(found[EVENT_ID]) if EVENT_ID in wanted else (b"", none)
         return Histories(

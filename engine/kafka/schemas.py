@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 from fastavro import parse_schema
-from fastavro.schema import fingerprint, to_parsing_canonical_form
 
-from engine.codec import without_logical_types
+from engine.codec import fingerprint_of, without_logical_types
 from engine.errors import SchemaRefused
 from engine.resources import folder
 
@@ -55,8 +54,7 @@ def foreign(text: str, origin: str) -> Schema:
 
 def _schema(written: Any) -> Schema:
     plain = without_logical_types(written)
-    digits = fingerprint(to_parsing_canonical_form(plain), "CRC-64-AVRO")
-    return Schema(digits, parse_schema(plain), msgspec.json.encode(plain).decode())
+    return Schema(fingerprint_of(plain), parse_schema(plain), msgspec.json.encode(plain).decode())
 
 
 class _UnsafeError(Exception):

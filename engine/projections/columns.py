@@ -29,12 +29,15 @@ def picked(words: Sequence[str], at: NDArray[np.integer]) -> pl.Series:
     return pl.Series([*words, None], dtype=pl.String).gather(np.where(at < 0, len(words), at))
 
 
-def texts(strings: Strings, ids: NDArray[np.integer]) -> pl.Series:
+def texts(
+    strings: Strings, ids: NDArray[np.integer], dtype: type[pl.DataType] = pl.String
+) -> pl.Series:
     """The texts of dictionary ids; null for 0. Each id is looked up once."""
-    distinct, at = np.unique(ids, return_inverse=True)
+    distinct = np.unique(ids)
+    at = np.searchsorted(distinct, ids)
     known = strings.texts(distinct.tolist())
     words = [text if number else None for number, text in zip(distinct, known, strict=True)]
-    return pl.Series(words, dtype=pl.String).gather(at)
+    return pl.Series(words, dtype=dtype).gather(at)
 
 
 def event_ids(histories: Histories, touches: NDArray[np.int64]) -> pl.Series:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.folded import FUNNEL_HIT, Folded
 from engine.history import NEVER, Strings
 from engine.journeys import journeys
-from engine.projections.columns import instants
+from engine.projections.columns import instants, texts
 from engine.ruleset import RuleSet
 
 Columns = Mapping[str, NDArray[Any]]
@@ -80,10 +80,7 @@ def _joined(parts: Sequence[Columns]) -> dict[str, NDArray[Any]]:
 
 def _in_words(columns: Columns, strings: Strings) -> pl.DataFrame:
     """Journeys with currencies as read models have them; null for none."""
-    ids = np.unique(columns["value_currency"])
-    words = [text or None for text in strings.texts(ids.tolist())]
-    at = np.searchsorted(ids, columns["value_currency"])
-    currency = pl.Series(words, dtype=pl.Categorical).gather(at)
+    currency = texts(strings, columns["value_currency"], pl.Categorical)
     return pl.DataFrame({**columns, "value_currency": currency})
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,9 +199,10 @@ class WhatIf:
     def _whole(self, shares: list[Share]) -> tuple[Whole, Whole]:
         question, strings = self.question, self.source.strings
         rules = question.before.at(question.as_of), question.after.at(question.as_of)
-        with ThreadPoolExecutor(1) as other:
-            after = other.submit(whole, [one.after for one in shares], rules[1], strings)
-            return whole([one.before for one in shares], rules[0], strings), after.result()
+        parts = [one.before for one in shares], [one.after for one in shares]
+        with ThreadPoolExecutor(2) as threads:
+            before, after = threads.map(whole, parts, rules, repeat(strings))
+        return before, after
 
     def _reports(self, shares: list[Share]) -> None:
         both_reports(self.question, *self._whole(shares))
@@ -208,10 +210,10 @@ class WhatIf:
 
 def both_reports(question: Question, before: Whole, after: Whole) -> tuple[Document, Document]:
     """The reports before and after, made at once."""
-    with ThreadPoolExecutor(1) as other:
-        one = other.submit(reports, question.before, question.as_of, before)
-        then = reports(question.after, question.as_of, after)
-        return one.result(), then
+    books = question.before, question.after
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(reports, books, repeat(question.as_of), (before, after))
+    return one, other
 
 
 def reports(book: Book, as_of: int, found: Whole) -> Document:
