@@ -22,12 +22,15 @@ def run_clocks(place, touches, entries, rules, memory, runs):
             break
         while entry < len(entries) and entries[entry]["after"] < begin + index:
             entry = timed(entry, entries, rules, memory, runs)
-        signals = touches[index]["signals"]
-        if is_caused_by(entry, entries, begin + index) or signals & rules["clock_signals"]:
+        signals, first = touches[index]["signals"], entry
+        acts = signals & rules["clock_signals"] != 0
+        while is_caused_by(entry, entries, begin + index):
+            acts = acts or acts_on_clocks(entries[entry], rules)
+            entry += 1
+        if acts:
             nothing_entered(memory, rules)
-            while is_caused_by(entry, entries, begin + index):
-                memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
-                entry += 1
+            for one in range(first, entry):
+                memory["entered"][entries[one]["track"]] = entries[one]["stage"]
             turn(touches[index]["at"], signals, rules, memory, runs)
     while entry < len(entries):
         entry = timed(entry, entries, rules, memory, runs)
@@ -42,11 +45,18 @@ def is_caused_by(entry, entries, touch):
 
 
 @compiled
+def acts_on_clocks(entry, rules):
+    """Whether some clock starts, stops or is cancelled where its stage is entered."""
+    return rules["clock_stages"][entry["track"]] >> entry["stage"] & 1 != 0
+
+
+@compiled
 def timed(entry, entries, rules, memory, runs):
     """Let one timed entry act on the clocks, at its own instant; the index of the next entry."""
-    nothing_entered(memory, rules)
-    memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
-    turn(entries[entry]["entered"], 0, rules, memory, runs)
+    if acts_on_clocks(entries[entry], rules):
+        nothing_entered(memory, rules)
+        memory["entered"][entries[entry]["track"]] = entries[entry]["stage"]
+        turn(entries[entry]["entered"], 0, rules, memory, runs)
     return entry + 1
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled, compiled_with_arrays
+from engine.compiled import compiled
 from engine.fold import MEMORY, fold_lead
 from engine.fold_clocks import run_clocks
 from engine.fold_touch import FOLDED_TOUCH
@@ -45,31 +45,48 @@ def fold_on(
         span: When it begins, and when it ends: microseconds, UTC. Later touches are left out
             of the fold, not of the signals.
     """
-    longest = int(np.diff(histories.starts).max(initial=0))
-    memory, scratch = np.zeros(1, MEMORY), np.empty(longest, FOLDED_TOUCH)
+    sizes, rules = np.diff(histories.starts), tables.rules[0]
+    steps = (sizes + 1) * (1 + rules["track_count"] + rules["timer_count"])
+    scratch, memory = np.empty(int(sizes.max(initial=0)), FOLDED_TOUCH), np.zeros(1, MEMORY)
     memory["entry_count"], memory["run_count"] = len(work.entries), len(work.runs)
     memory["since"] = span[0]
     source = histories.touches, histories.attributes, histories.attribute_at, lookups
-    leads = histories.starts, scratch, work.signals, work.states, work.carried, memory
-    entries, runs = fold_leads(leads, source, tables.rules, span, work.entries, work.runs)
-    return work._replace(entries=entries, runs=runs)
+    leads = histories.starts, steps, scratch, work.signals, work.states, work.carried, memory
+    entries, runs, lead = work.entries, work.runs, 0
+    while lead < len(steps):
+        entries = _with_room(entries, memory["entry_count"][0] + steps[lead])
+        runs = _with_room(runs, memory["run_count"][0] + steps[lead] * rules["clock_count"])
+        lead = fold_leads(lead, leads, source, tables.rules, span, (entries, runs))
+    return work._replace(
+        entries=entries[: memory["entry_count"][0]], runs=runs[: memory["run_count"][0]]
+    )
 
 
-@compiled_with_arrays
-def fold_leads(leads, source, tables, span, entries, runs):
-    """Fold lead after lead; entries and runs grow as they must."""
-    starts, scratch, signals, states, carried, memory = leads
+def _with_room(records: NDArray[np.void], most: int) -> NDArray[np.void]:
+    """The same records, with room for so many and more."""
+    if most <= len(records):
+        return records
+    larger = np.empty(2 * most, records.dtype)
+    larger.view(np.uint8)[: records.nbytes] = records.view(np.uint8)  # not field by field
+    return larger
+
+
+@compiled
+def fold_leads(first, leads, source, tables, span, records):
+    """Fold lead after lead from the first on; the one for whose steps there is no room."""
+    starts, steps, scratch, signals, states, carried, memory = leads
     touches, attributes, attribute_at, lookups = source
-    rules = tables[0]
-    for lead in range(len(states)):
+    rules, (entries, runs) = tables[0], records
+    for lead in range(first, len(states)):
+        first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
+        if first_entry + steps[lead] > len(entries):
+            return lead
+        if first_run + steps[lead] * rules["clock_count"] > len(runs):
+            return lead
         begin, end = starts[lead], starts[lead + 1]
         fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
         for index in range(end - begin):
             signals[begin + index] = scratch[index]["signals"]
-        steps = (end - begin + 1) * (1 + rules["track_count"] + rules["timer_count"])
-        first_entry, first_run = memory[0]["entry_count"], memory[0]["run_count"]
-        entries = with_room(entries, first_entry, steps)
-        runs = with_room(runs, first_run, steps * rules["clock_count"])
         own = scratch[: end - begin]
         if span[0] == BEGINNING:
             begin_lead(states[lead], rules, memory[0])
@@ -86,7 +103,7 @@ def fold_leads(leads, source, tables, span, entries, runs):
             runs[run]["lead"] = lead
         if len(carried) > 0:
             put_by(memory[0], carried[lead])
-    return entries[: memory[0]["entry_count"]], runs[: memory[0]["run_count"]]
+    return len(states)
 
 
 @compiled
@@ -122,13 +139,3 @@ def put_by(memory, carried):
             carried["visits"][track, stage] = memory["visits"][track, stage]
     for clock in range(MAX_CLOCKS):
         carried["run"][clock] = memory["run"][clock]
-
-
-@compiled_with_arrays
-def with_room(records, used, more):
-    """The same records, with room for more of them."""
-    if used + more <= len(records):
-        return records
-    larger = np.empty(2 * (used + more), records.dtype)
-    larger[:used] = records[:used]
-    return larger

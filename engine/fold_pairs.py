@@ -72,7 +72,7 @@ def _segment(rules: RuleSet, name: str) -> Segment:
 def _carried(folds: Folds, eras: int) -> Numbers:
     """The signals of all touches by the rules of each era."""
     histories = folds[0].histories
-    carried = np.zeros((2, eras, len(histories.touches)), np.int64)
+    carried = np.empty((2, eras, len(histories.touches)), np.int64)
     source = histories.touches, histories.attributes, histories.attribute_at
     scratch = np.empty(int(np.diff(histories.starts).max(initial=0)), FOLDED_TOUCH)
     for fold, folded in enumerate(folds):

@@ -41,6 +41,7 @@ RULES = np.dtype(
         *((f"{what}_count", "<i8") for what in ("earn", "timer")),
         ("value_signal", "<i8"),  # bits, like every set of signals
         ("clock_signals", "<i8"),  # all that start, stop or cancel a clock
+        ("clock_stages", "<i8", (MAX_TRACKS,)),  # by track: those that do, as bits
         *_fields(MAX_SCORES, "tick_us", "floor", "cap", "earn_start", "earn_end", "earn_signals"),
         *_fields(MAX_EARNS, "earn_signal", "earn_points", "earn_at_most", "earn_every_us"),
         *_fields(MAX_TRACKS, "move_start", "move_end", "timer_start", "timer_end", "open_stages"),
@@ -239,7 +240,7 @@ def _fill_clocks(
     record: np.void, rules: RuleSet, names: _Names, bounds: dict[str, tuple[int, int]]
 ) -> None:
     record["clock_count"] = len(rules.clocks)
-    signals = []
+    signals, stages = [], []
     for index, clock in enumerate(rules.clocks):
         for part, trigger in (
             ("start", clock.start),
@@ -248,10 +249,11 @@ def _fill_clocks(
         ):
             _fill(record, f"{part}_", index, _trigger(trigger, names))
             signals += names.signals(trigger.signal if trigger else None)
+            stages += [trigger.enters] if trigger and trigger.enters else []
         record["within_us"][index] = clock.within_us
         start, end = bounds.get(clock.calendar or "", (NONE, NONE))
         record["span_start"][index], record["span_end"][index] = start, end
-    record["clock_signals"] = bits(signals)
+    record["clock_signals"], record["clock_stages"] = bits(signals), names.stage_sets(stages)
 
 
 def _trigger(trigger: Trigger | None, names: _Names) -> dict[str, object]:

@@ -21,10 +21,12 @@ from engine.history import ATTRIBUTE, TOUCH, Histories
 from engine.store.faults import files_told_clearly
 
 Numbers = NDArray[np.int64]
+Asked = dict[str, Sequence[str] | None]  # by kind: which columns, or all
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-LEADS, TOUCHES, ATTRIBUTES = "leads", "touches", "attributes"
+LEADS, TOUCHES, ATTRIBUTES = KINDS = ("leads", "touches", "attributes")
+_UNREADABLE = pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
 
 
 class File(Struct, frozen=True):
@@ -194,7 +196,25 @@ def read_part(folder: Path, bucket: Bucket) -> Part:
     Raises:
         JournalDamaged: A file is missing or no Parquet.
     """
-    return Part(*(read_frame(folder, bucket.files[kind]) for kind in (LEADS, TOUCHES, ATTRIBUTES)))
+    return Part(*read_bucket(folder, bucket, dict.fromkeys(KINDS)).values())
+
+
+def read_bucket(folder: Path, bucket: Bucket, asked: Asked) -> dict[str, pl.DataFrame]:
+    """Some columns of some files of a bucket, or all; at once, which takes half as long.
+
+    Raises:
+        JournalDamaged: One is missing, no Parquet, or has no such columns.
+    """
+    wanted = [(bucket.files[kind], columns) for kind, columns in asked.items()]
+    try:
+        scans = [
+            pl.scan_parquet(folder / file.name, glob=False).select(columns or pl.all())
+            for file, columns in wanted
+        ]
+        frames = pl.collect_all(scans)
+    except _UNREADABLE:
+        frames = [read_frame(folder, *one) for one in wanted]  # one by one, to say which it is
+    return dict(zip(asked, frames, strict=True))
 
 
 def read_frame(folder: Path, file: File, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -206,7 +226,7 @@ def read_frame(folder: Path, file: File, columns: Sequence[str] | None = None) -
     path = folder / file.name
     try:
         return pl.read_parquet(path, columns=list(columns) if columns else None, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except _UNREADABLE as error:
         raise JournalDamaged(path, "cannot be read") from error
 
 

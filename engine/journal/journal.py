@@ -20,7 +20,7 @@ from engine.errors import JournalDamaged
 from engine.history import ATTRIBUTE, TOUCH, Histories
 from engine.journal import files
 from engine.journal.check import Difference, differences
-from engine.journal.files import ATTRIBUTES, LEADS, TOUCHES, Bucket, Manifest
+from engine.journal.files import ATTRIBUTES, KINDS, LEADS, TOUCHES, Manifest
 from engine.journal.making import PER_BUCKET, extended
 from engine.progress import Progress, quiet
 from engine.ruleset import RuleSet
@@ -29,6 +29,7 @@ from engine.store.facts import Facts
 
 POSITION, EVENT_ID = "position", "event_id"
 COLUMNS = frozenset({*(TOUCH.names or ()), POSITION, EVENT_ID})
+_NOTHING = pl.DataFrame()
 _FOLDED = ("occurred_at", "amount_minor", "currency", "type", "channel", ATTRIBUTES)
 
 
@@ -122,20 +123,25 @@ class Journal:
         """
         entry = self.manifest.buckets[bucket]
         wanted = COLUMNS if columns is None else COLUMNS.intersection(columns)
-        leads = self._frame(entry, LEADS, entry.leads)
-        found = self._frame(entry, TOUCHES, entry.touchpoints, sorted(wanted) or [POSITION])
-        touches = np.zeros(entry.touchpoints, TOUCH)
-        for name in wanted - {POSITION, EVENT_ID}:
-            touches[name] = found[name].to_numpy()
-        counts = touches[ATTRIBUTES].astype(np.int64)
+        asked: files.Asked = {LEADS: None, TOUCHES: sorted(wanted) or [POSITION]}
+        if ATTRIBUTES in wanted:
+            asked[ATTRIBUTES] = ATTRIBUTE.names
+        frames = files.read_bucket(self.folder, entry, asked)
+        leads, found, held = (frames.get(kind, _NOTHING) for kind in KINDS)
         none = np.zeros(entry.touchpoints, np.int64)
+        counts = found[ATTRIBUTES].to_numpy().astype(np.int64) if ATTRIBUTES in wanted else none
+        due = entry.leads, entry.touchpoints, int(counts.sum())
+        for kind, frame, rows in zip(KINDS, (leads, found, held), due, strict=True):
+            if len(frame) != rows:
+                has = f"has {len(frame):,} rows and should have {rows:,}"
+                raise JournalDamaged(self.folder / entry.files[kind].name, has)
         ids, sizes = _event_ids(found[EVENT_ID]) if EVENT_ID in wanted else (b"", none)
         return Histories(
             leads=leads["id"].to_list(),
             starts=np.append(0, np.cumsum(leads["touchpoints"].to_numpy())).astype(np.int64),
-            touches=touches,
+            touches=_records(TOUCH, found),
             positions=found[POSITION].to_numpy() if POSITION in wanted else none,
-            attributes=self._attributes(entry, int(counts.sum())),
+            attributes=_records(ATTRIBUTE, held),
             attribute_at=np.cumsum(counts) - counts,
             event_ids=np.frombuffer(ids, np.uint8),
             event_id_at=np.cumsum(sizes) - sizes,
@@ -143,24 +149,6 @@ class Journal:
             strings=self.strings,
             numbers=leads["lead"].to_numpy(),
         )
-
-    def _attributes(self, entry: Bucket, count: int) -> NDArray[np.void]:
-        attributes = np.zeros(count, ATTRIBUTE)
-        if count:
-            found = self._frame(entry, ATTRIBUTES, count, ATTRIBUTE.names)
-            for name in ATTRIBUTE.names or ():
-                attributes[name] = found[name].to_numpy()
-        return attributes
-
-    def _frame(
-        self, entry: Bucket, kind: str, rows: int, columns: Sequence[str] | None = None
-    ) -> pl.DataFrame:
-        file = entry.files[kind]
-        found = files.read_frame(self.folder, file, columns)
-        if len(found) != rows:
-            has = f"has {len(found):,} rows and should have {rows:,}"
-            raise JournalDamaged(self.folder / file.name, has)
-        return found
 
     def extend(
         self, facts: Facts, progress: Progress = quiet, per_bucket: int = PER_BUCKET
@@ -195,6 +183,14 @@ class Journal:
         shutil.rmtree(self.folder, ignore_errors=True)
         for read in ("manifest", "strings"):
             vars(self).pop(read, None)
+
+
+def _records(dtype: np.dtype[np.void], frame: pl.DataFrame) -> NDArray[np.void]:
+    """Rows as records; what the frame does not have is 0."""
+    records = np.zeros(len(frame), dtype)
+    for name in {*frame.columns} & {*(dtype.names or ())}:
+        records[name] = frame[name].to_numpy()
+    return records
 
 
 def _event_ids(column: pl.Series) -> tuple[bytes, NDArray[np.int64]]:

@@ -1,5 +1,6 @@
 """Statistics of how long things took, in microseconds and in whole calendar days."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 _QUARTER_US = 900_000_000
+_SHARES = (0.5, 0.9)
 
 Figure = int | float | None
 
@@ -68,8 +70,7 @@ def statistics(taken: Spans) -> dict[str, Figure]:
     for unit, values in (("us", taken.us), ("days", taken.days)):
         document |= {
             f"mean_{unit}": mean(values),
-            f"median_{unit}": quantile(values, 0.5),
-            f"p90_{unit}": quantile(values, 0.9),
+            **dict(zip((f"median_{unit}", f"p90_{unit}"), quantiles(values, _SHARES), strict=True)),
         }
     return document
 
@@ -81,13 +82,16 @@ def mean(values: NDArray[np.int64]) -> float | None:
     return ((int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())) / len(values)
 
 
-def quantile(values: NDArray[np.int64], share: float) -> float | None:
-    """The value that a share of integers is at or below, linear between neighbours."""
+def quantiles(values: NDArray[np.int64], shares: Sequence[float]) -> list[float | None]:
+    """The values that some shares of integers are at or below, linear between neighbours."""
     if not len(values):
-        return None
-    place = share * (len(values) - 1)
-    below = int(place)
-    neighbours = [below, min(below + 1, len(values) - 1)]
-    ordered: NDArray[np.int64] = np.partition(values, neighbours)
-    low, high = (int(ordered[neighbour]) for neighbour in neighbours)
-    return low + (high - low) * (place - below)
+        return [None for _ in shares]
+    last = len(values) - 1
+    places = [share * last for share in shares]
+    pairs = [(int(place), min(int(place) + 1, last)) for place in places]
+    ordered: NDArray[np.int64] = np.partition(values, [at for pair in pairs for at in pair])
+    bounds = [(int(ordered[below]), int(ordered[above])) for below, above in pairs]
+    return [
+        low + (high - low) * (place - below)
+        for (low, high), place, (below, _) in zip(bounds, places, pairs, strict=True)
+    ]

@@ -1,8 +1,8 @@
 """What funnels and pipelines are reported from, of many leads in little memory.
 
 The read models have more columns, for breakdowns and for looking into a single lead; and
-visits are boiled down here to how each lead fared on a track. Of each set of leads there are
-plain columns, since many small frames cost more than what is in them.
+visits are boiled down here to how each lead fared on a track. Sets of leads are put together
+as they come, since many small pieces of memory cost more than what is in them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,31 +47,65 @@ def brief(folded: Folded) -> Brief:
     )
 
 
-def whole(parts: Sequence[Brief], rules: RuleSet, strings: Strings) -> Whole:
-    """Several sets of leads as one, in words.
+class Pile:
+    """Columns of many sets of rows, each in one piece with room for more."""
 
-    Args:
-        rules: Those in force when they were folded.
-        strings: The dictionary of all of them.
-    """
-    names = [funnel.name for funnel in rules.funnels]
-    attempts = _joined([part.funnel for part in parts])
-    open_until = pl.Series(attempts["open_until"])
-    return Whole(
-        pl.DataFrame({"lead": np.concatenate([part.leads for part in parts])}),
-        pl.DataFrame(
+    def __init__(self) -> None:
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._rows = 0
+
+    def add(self, part: Columns) -> None:
+        """Put rows behind those that are there."""
+        end = self._rows + len(next(iter(part.values())))
+        for name, added in part.items():
+            column = self._columns.setdefault(name, added[:0])
+            if end > len(column):
+                larger = np.empty(2 * end, added.dtype)
+                larger[: self._rows] = column[: self._rows]
+                column = self._columns[name] = larger
+            column[self._rows : end] = added
+        self._rows = end
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All rows so far."""
+        return {name: column[: self._rows] for name, column in self._columns.items()}
+
+
+class Gathered:
+    """Several sets of leads as one; `rules` are those in force when they were folded."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._leads, self._funnel = Pile(), Pile()
+        self._journeys = [Pile() for _ in rules.tracks]
+
+    def add(self, part: Brief) -> None:
+        """Put leads behind those that are there."""
+        self._leads.add({"lead": part.leads})
+        self._funnel.add(part.funnel)
+        for pile, columns in zip(self._journeys, part.journeys, strict=True):
+            pile.add(columns)
+
+    def whole(self, strings: Strings) -> Whole:
+        """All of them, in words; `strings` is the dictionary of all of them."""
+        names = [funnel.name for funnel in self._rules.funnels]
+        attempts = self._funnel.columns()
+        open_until = pl.Series(attempts["open_until"])
+        return Whole(
+            pl.DataFrame(self._leads.columns()),
+            pl.DataFrame(
+                {
+                    **attempts,
+                    "funnel": pl.Series(names, dtype=pl.Enum(names)).gather(attempts["funnel"]),
+                    "reached_at": instants(attempts["reached_at"]),
+                    "open_until": open_until.set(open_until == 0, None),
+                }
+            ),
             {
-                **attempts,
-                "funnel": pl.Series(names, dtype=pl.Enum(names)).gather(attempts["funnel"]),
-                "reached_at": instants(attempts["reached_at"]),
-                "open_until": open_until.set(open_until == 0, None),
-            }
-        ),
-        {
-            track.name: _in_words(_joined([part.journeys[number] for part in parts]), strings)
-            for number, track in enumerate(rules.tracks)
-        },
-    )
+                track.name: _in_words(pile.columns(), strings)
+                for track, pile in zip(self._rules.tracks, self._journeys, strict=True)
+            },
+        )
 
 
 def _joined(parts: Sequence[Columns]) -> dict[str, NDArray[Any]]:

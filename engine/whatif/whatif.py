@@ -28,7 +28,7 @@ from engine.projections.projection import FUNNEL, LEADS, Frames
 from engine.reports import funnel, pipeline
 from engine.shared_names import Shared
 from engine.store.facts import Facts
-from engine.whatif.tables import Brief, Whole, brief, whole
+from engine.whatif.tables import Brief, Gathered, Whole, brief
 
 Numbers = NDArray[np.int64]
 Document = dict[str, Any]
@@ -145,13 +145,40 @@ def history(
     return journal
 
 
+class Found:
+    """What came of the leads so far."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._sides = [
+            Gathered(book.at(question.as_of)) for book in (question.before, question.after)
+        ]
+        self._parted: list[Parted] = []
+        self.touchpoints = 0
+
+    def add(self, share: Share) -> None:
+        """Put leads behind those that are there."""
+        self._parted.append(share.parted)
+        for side, part in zip(self._sides, (share.before, share.after), strict=True):
+            side.add(part)
+        self.touchpoints += share.touchpoints
+
+    def outcome(self, strings: Strings) -> Outcome:
+        """All of it, in words."""
+        parts = zip(*(parted.frames() for parted in self._parted), strict=True)
+        parted = Parted(*(pl.concat(frames) for frames in parts))
+        with ThreadPoolExecutor(2) as threads:
+            before, after = threads.map(Gathered.whole, self._sides, repeat(strings))
+        return Outcome(self._question, parted, self.touchpoints, before, after)
+
+
 class WhatIf:
     """One comparison: previewed, then carried out."""
 
     def __init__(self, source: Journal | Stored, question: Question, on: str = HERE) -> None:
         self.source, self.question, self._on = source, question, on
         self._folded: list[int] = []
-        self._shares: list[Share] = []
+        self._found = Found(question)
 
     def preview(self) -> Preview:
         """How much there is, and how long it will take: the largest buckets are folded and timed.
@@ -160,12 +187,12 @@ class WhatIf:
         """
         largest = _largest(self.source)
         few = _first_leads(self.source.read(largest[0], self.question.columns), FEW)
-        self._reports([self.question(few)])  # loads what is compiled
-        least = _seconds(lambda: self._reports([self.question(few)]))
+        self._report_few(few)  # loads what is compiled
+        least = _seconds(lambda: self._report_few(few))
         took = _seconds(lambda: self._fold(largest))
-        reporting = _seconds(lambda: self._reports(self._shares))
+        reporting = _seconds(lambda: self._report(self._found))
         touchpoints, leads = _size(self.source)
-        times = touchpoints / max(1, sum(share.touchpoints for share in self._shares))
+        times = touchpoints / max(1, self._found.touchpoints)
         return Preview(
             touchpoints, leads, took * (times - 1) + least + max(0, reporting - least) * times
         )
@@ -177,35 +204,27 @@ class WhatIf:
             JournalDamaged: A file of the journal is not there any more.
             WorkerDied, ClusterMissing, ClusterAway: See `engine.bulk`.
         """
-        shares, (touchpoints, _) = self._shares, _size(self.source)
+        found, (touchpoints, _) = self._found, _size(self.source)
         rest = [bucket for bucket in self.source.buckets if bucket not in self._folded]
-        progress(sum(one.touchpoints for one in shares), touchpoints)
+        progress(found.touchpoints, touchpoints)
         for share in bulk.results(self.source, self.question, self._on, rest):
-            shares.append(share)
-            progress(sum(one.touchpoints for one in shares), touchpoints)
-        before, after = self._whole(shares)
-        done = sum(share.touchpoints for share in shares)
-        return Outcome(self.question, self._parted(), done, before, after)
+            found.add(share)
+            progress(found.touchpoints, touchpoints)
+        return found.outcome(self.source.strings)
 
     def _fold(self, buckets: list[int]) -> None:
-        shares = bulk.results(self.source, self.question, HERE, buckets)
-        self._folded, self._shares = buckets, [*shares]
+        for share in bulk.results(self.source, self.question, HERE, buckets):
+            self._found.add(share)
+        self._folded = buckets
 
-    def _parted(self) -> Parted:
-        """The leads that differ, bucket by bucket."""
-        parts = zip(*(share.parted.frames() for share in self._shares), strict=True)
-        return Parted(*(pl.concat(frames) for frames in parts))
+    def _report_few(self, histories: Histories) -> None:
+        found = Found(self.question)
+        found.add(self.question(histories))
+        self._report(found)
 
-    def _whole(self, shares: list[Share]) -> tuple[Whole, Whole]:
-        question, strings = self.question, self.source.strings
-        rules = question.before.at(question.as_of), question.after.at(question.as_of)
-        parts = [one.before for one in shares], [one.after for one in shares]
-        with ThreadPoolExecutor(2) as threads:
-            before, after = threads.map(whole, parts, rules, repeat(strings))
-        return before, after
-
-    def _reports(self, shares: list[Share]) -> None:
-        both_reports(self.question, *self._whole(shares))
+    def _report(self, found: Found) -> None:
+        outcome = found.outcome(self.source.strings)
+        both_reports(self.question, outcome.before, outcome.after)
 
 
 def both_reports(question: Question, before: Whole, after: Whole) -> tuple[Document, Document]:
