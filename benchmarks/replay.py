@@ -8,7 +8,7 @@ bound, a silence and a clock; reading, folding under both, comparing and both re
 timed, in a process of their own, whose memory is looked at. ClickHouse (chdb, installed by
 `benchmarks/set-up`) reads the same files and works out, once and in SQL, a score and a stage
 of rules so small that SQL can say them. The stock library rebuilds leads of the sample from
-its store; what it would take for as many touchpoints is reckoned.
+its store, once before and once after; what it would take for as many touchpoints is reckoned.
 """
 
 import argparse
@@ -192,6 +192,11 @@ def apart(run: Callable[..., T], *given: Any) -> T:
         return pool.submit(run, *given).result()
 
 
+def _fresh(place: str) -> Path:
+    """A new folder."""
+    return Path(tempfile.mkdtemp(dir=place))
+
+
 def _of_ours(ours: Measured, touchpoints: int) -> list[Figure]:
     """What a comparison took, as lines of the table."""
     return [
@@ -226,8 +231,9 @@ def main() -> bool:
         touchpoints, leads = (
             sum(getattr(one, n) for one in size) for n in ("touchpoints", "leads")
         )
+        before = apart(stock_from_store, _fresh(place))
         ours = apart(compare, folder, asked.on)
-        stock = apart(stock_from_store, Path(place)) * touchpoints
+        stock = (before + apart(stock_from_store, _fresh(place))) / 2 * touchpoints
         in_sql = apart(asked_in_sql, folder, NOW) if find_spec("chdb") else None
     figures = [
         *_of_ours(ours, touchpoints),
