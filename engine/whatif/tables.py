@@ -48,9 +48,10 @@ def brief(folded: Folded) -> Brief:
 
 
 class Pile:
-    """Columns of many sets of rows, each in one piece with room for more."""
+    """Columns of many sets of rows, each in one piece with room for more; `rows` are expected."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int) -> None:
+        self._room = rows
         self._columns: dict[str, NDArray[Any]] = {}
         self._rows = 0
 
@@ -60,7 +61,7 @@ class Pile:
         for name, added in part.items():
             column = self._columns.setdefault(name, added[:0])
             if end > len(column):
-                larger = np.empty(2 * end, added.dtype)
+                larger = np.empty(max(self._room, 2 * end), added.dtype)
                 larger[: self._rows] = column[: self._rows]
                 column = self._columns[name] = larger
             column[self._rows : end] = added
@@ -72,12 +73,17 @@ class Pile:
 
 
 class Gathered:
-    """Several sets of leads as one; `rules` are those in force when they were folded."""
+    """Several sets of leads as one.
 
-    def __init__(self, rules: RuleSet) -> None:
+    Args:
+        rules: Those in force when they were folded.
+        leads: How many to expect; memory that is asked for at once comes in larger pages.
+    """
+
+    def __init__(self, rules: RuleSet, leads: int) -> None:
         self._rules = rules
-        self._leads, self._funnel = Pile(), Pile()
-        self._journeys = [Pile() for _ in rules.tracks]
+        self._leads, self._funnel = Pile(leads), Pile(leads)
+        self._journeys = [Pile(leads) for _ in rules.tracks]
 
     def add(self, part: Brief) -> None:
         """Put leads behind those that are there."""

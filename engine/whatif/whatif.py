@@ -146,13 +146,12 @@ def history(
 
 
 class Found:
-    """What came of the leads so far."""
+    """What came of the leads so far; `leads` are expected."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, leads: int) -> None:
+        books = question.before, question.after
         self._question = question
-        self._sides = [
-            Gathered(book.at(question.as_of)) for book in (question.before, question.after)
-        ]
+        self._sides = [Gathered(book.at(question.as_of), leads) for book in books]
         self._parted: list[Parted] = []
         self.touchpoints = 0
 
@@ -178,7 +177,7 @@ class WhatIf:
     def __init__(self, source: Journal | Stored, question: Question, on: str = HERE) -> None:
         self.source, self.question, self._on = source, question, on
         self._folded: list[int] = []
-        self._found = Found(question)
+        self._found = Found(question, _size(source)[1])
 
     def preview(self) -> Preview:
         """How much there is, and how long it will take: the largest buckets are folded and timed.
@@ -218,7 +217,7 @@ class WhatIf:
         self._folded = buckets
 
     def _report_few(self, histories: Histories) -> None:
-        found = Found(self.question)
+        found = Found(self.question, len(histories.leads))
         found.add(self.question(histories))
         self._report(found)
 
