@@ -251,6 +251,11 @@ def test_a_published_set_is_found_by_the_beginning_of_its_id(facts):
     assert not any(map(is_published, (done["id"][:5], "default", "rules/default.toml", "abcdeg")))
 
 
+def test_the_default_goes_by_its_id_before_anything_is_published(facts, clock):
+    (line,) = log(facts)
+    assert published(facts, line["id"][:12]) == read(shipped()["default"])
+
+
 def test_live_is_what_is_in_force_now(facts, clock):
     assert published(facts, LIVE) == read(shipped()["default"])
     put(facts, A, BEGINNING)

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from engine.codec import decode
+from engine.errors import ReadModelsDamaged, StoreCorrupt
 from tests.audited import AN, BINH, U_1, Audited, lead, little_story
 from tests.read_side import HOUR
 from tests.storing import seeds_over_each
@@ -294,3 +295,30 @@ def test_an_id_that_is_not_that_of_its_touchpoint_is_found(store, statement, wha
 def test_an_id_of_no_touchpoint_is_found(store):
     store.change("INSERT INTO ids VALUES ('web', 'e-0', ?, 44)", b"\0" * 16)
     assert ("events", None, 44) in store.found()
+
+
+# Damage of whole tables, and at the end of one
+
+
+def test_facts_without_a_table_are_damaged_and_not_the_read_models_beside_them(store_file):
+    store_file.change("DROP TABLE recordings")
+    with pytest.raises(StoreCorrupt, match=r"facts\.db is damaged \(no such table: recordings\)"):
+        store_file.verify()
+
+
+def test_read_models_without_a_table_are_made_anew_with_nothing_lost(store_file):
+    store_file.change_models("DROP TABLE leads_{}")
+    with pytest.raises(ReadModelsDamaged, match="run leadledger rebuild"):
+        store_file.change_models("DELETE FROM leads_{}")
+
+
+def test_that_the_last_announcement_is_gone_is_known_by_whoever_took_it(store):
+    with store.facts.snapshot() as connection:
+        ((last,),) = connection.execute("SELECT max(number) FROM announcements").fetchall()
+    store.change("INSERT INTO sinks VALUES ('file', ?)", last)
+    assert store.verify().differences == []
+    for table in ("announcements", "standing"):
+        store.change(f"DELETE FROM {table} WHERE number = ?", last)
+    (found,) = store.verify().differences
+    assert found.what == "announcements that the sink file took are missing"
+    assert (found.stored, found.expected) == (last - 1, last)

@@ -25,8 +25,9 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
 
     In line are the stages that were entered and what clocks did, where other rules begin to
     judge, and the identifiers by which the lead is known, each with the touchpoint that made
-    it belong. What counts no more, or never did, says why. `at` is the position at which a
-    touchpoint was recorded. Changes nothing.
+    it belong, whenever that came: --as-of looks at what happened, --known-at at what is known.
+    What counts no more, or never did, says why. `at` is the position at which a touchpoint was
+    recorded. Changes nothing.
 
     \b
         $ leadledger lead history email:an@example.vn

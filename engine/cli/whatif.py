@@ -110,7 +110,8 @@ def diff_command(rules: str, db: str | None, as_json: bool, **asked: Any) -> Non
 
     All history is folded under both. A lead differs in a stage, a clock, a segment or a score;
     told are both values, where the two folds part first, and by which rule. Then the figures
-    of pipeline and funnels that differ. Exit code 5 says that leads differ.
+    of pipeline and funnels that differ; `days` in their names are midnights passed, where the
+    pipeline's own table shows days of 24 hours. Exit code 5 says that leads differ.
 
     \b
         $ leadledger rules show default | sed 's/at_least = 40 }/at_least = 55 }/' > mine.toml

@@ -102,6 +102,7 @@ class StoreCorrupt(StoreError):
     code = "store_corrupt"
 
     def __init__(self, path: object, detail: str) -> None:
+        self.where = str(path)
         super().__init__(
             f"{path} is damaged ({detail}); put back a backup, "
             "or import the touchpoints again into a new database"

@@ -144,10 +144,12 @@ class Models:
 
     @contextmanager
     def _told_clearly(self) -> Iterator[None]:
-        """Say of damaged tables that nothing is lost with them."""
+        """Say of damaged tables that nothing is lost with them; of facts read meanwhile it is."""
         try:
             yield
         except StoreCorrupt as error:
+            if error.where != self._database.name:
+                raise
             raise ReadModelsDamaged(self._database.name) from error
 
 

@@ -21,6 +21,7 @@ from engine.store.revision import NONE, SELECT, check_revision
 
 _NO_ROOM_BYTES = 1 << 20
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LACKING = ("no such table", "no such column")  # though its format says that it has them
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -89,6 +90,8 @@ def _clear(error: sqlite3.Error, path: Path) -> StoreError | None:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreReadOnly(path)
         case sqlite3.SQLITE_CORRUPT:
+            return StoreCorrupt(path, str(error))
+        case sqlite3.SQLITE_ERROR if str(error).startswith(_LACKING):
             return StoreCorrupt(path, str(error))
         case sqlite3.SQLITE_NOTADB:
             return NotAStore(path, "no SQLite database")

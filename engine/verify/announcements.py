@@ -44,6 +44,7 @@ SELECT number FROM announcements AS told WHERE kind <> :corrected AND NOT EXISTS
 )
 """
 _STANDING = "SELECT number FROM standing"
+_TAKEN = "SELECT name, number FROM sinks WHERE number > ? ORDER BY name"
 _TOLD = "SELECT number FROM announcements"
 
 
@@ -71,7 +72,15 @@ def check_announcements(scope: Scope) -> None:
         for (position, settled_to), alike in groupby(sound, key=_stand):
             _check_folded(scope, position, settled_to, [*alike])
     if scope.lead is None and scope.head:
+        _check_taken(scope, last)
         _check_standing(scope)
+
+
+def _check_taken(scope: Scope, last: int) -> None:
+    """No sink took what is not there: the last announcements cannot be missed by a gap."""
+    for sink, number in scope.connection.execute(_TAKEN, (last,)).fetchall():
+        what = f"announcements that the sink {sink} took are missing"
+        scope.tell(Difference("announcements", what, None, None, last, number, KEPT))
 
 
 def _pages(scope: Scope) -> Iterator[list[tuple[dict[str, Any], int, Any]]]:

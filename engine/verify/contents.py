@@ -78,6 +78,7 @@ class ContentChecks:
             self._tell(one, "is sealed under the key of somebody else")
             return None
         if sealed.key_id not in data_keys:
+            self._scope.checked["sealed fields whose key is gone"] += 1
             return None
         try:
             fields = unseal(sealed, data_keys[sealed.key_id], context_of(one.touchpoint))
