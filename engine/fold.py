@@ -19,7 +19,7 @@ from engine.folded import (
     FALL,
     MAX_TRACKS,
 )
-from engine.history import NEVER
+from engine.history import BEGINNING, NEVER
 from engine.tables import (
     AFTER_SILENCE,
     AFTER_STAY,
@@ -46,6 +46,7 @@ MEMORY = np.dtype(
         ("entry_count", "<i8"),
         ("run_count", "<i8"),
         ("since", "<i8"),  # when these rules began to judge
+        ("calm_until", "<i8"),  # no timed move is due before, unless a stage is entered
     ]
 )
 
@@ -87,14 +88,17 @@ def forget(lead, rules, memory):
         memory["ring_used"][rules["ringed"][index]] = 0
     for earn in range(rules["earn_count"]):
         memory["window_from"][earn] = NONE
+    memory["calm_until"] = BEGINNING
 
 
 @compiled
 def evolve(lead, index, touch, rules, memory, entries):
     """Let one touchpoint change a lead, in place."""
     at, signals = touch["at"], touch["signals"]
-    if rules["timer_count"] > 0 and lead["touchpoints"] > 0:
-        run_timers(lead, at - 1, rules, memory, entries)
+    if memory["calm_until"] < at and lead["touchpoints"] > 0:
+        due = run_timers(lead, at - 1, rules, memory, entries)
+        if rules["timers_wait"]:
+            memory["calm_until"] = due
     for score in range(rules["score_count"]):
         earn(lead, score, (at, signals), rules, memory)
     remember(lead, index, touch, rules, memory)
@@ -323,6 +327,7 @@ def enter(lead, place, cause, rules, memory, entries):
     memory["entry"][track] = memory["entry_count"]
     memory["entry_count"] += 1
     lead["stage"][track], lead["since"][track] = stage, at
+    memory["calm_until"] = BEGINNING
 
 
 @compiled

@@ -26,7 +26,7 @@ def fold_all(
     Args:
         histories: All that is known of some leads.
         eras: Those up to the instant that fold differently, one after another.
-        as_of: Microseconds, UTC; later touches are left out of the fold, not of the signals.
+        as_of: Microseconds, UTC; later touches are left out.
         through: What folds leads through an era; others than `fold_on` take notes on the way.
     """
     leads = len(histories.leads)
@@ -35,7 +35,6 @@ def fold_all(
         carried=np.zeros(leads if len(eras) > 1 else 0, CARRIED),
         entries=np.zeros(0, VISIT),
         runs=np.zeros(0, CLOCK_RUN),
-        signals=np.empty(len(histories.touches), np.int64),
     )
     ends = [*(era.since for era in eras[1:]), as_of + 1]
     for number, (era, end) in enumerate(zip(eras, ends, strict=True)):
@@ -76,7 +75,7 @@ def _across(work: Work, before: Era, after: Era) -> Work:
     for clock, to in enumerate(names.index(clock.name) for clock in old.clocks):
         carried["run"][:, to] = work.carried["run"][:, clock]
         runs["clock"][work.runs["clock"] == clock] = to
-    return Work(states, carried, entries, runs, work.signals)
+    return Work(states, carried, entries, runs)
 
 
 def _tracks(rules: RuleSet) -> list[tuple[str, list[str]]]:

@@ -30,7 +30,6 @@ class Work(NamedTuple):
     carried: NDArray[np.void]  # CARRIED, one per lead; empty where no boundary is crossed
     entries: NDArray[np.void]  # VISIT
     runs: NDArray[np.void]  # CLOCK_RUN
-    signals: NDArray[np.int64]  # per touch
 
 
 def fold_on(
@@ -43,7 +42,7 @@ def fold_on(
         lookups: What `engine.signals` made of the rules' conditions for these histories.
         tables: The rules of the era.
         span: When it begins, and when it ends: microseconds, UTC. Later touches are left out
-            of the fold, not of the signals.
+            of the fold.
     """
     sizes, rules = np.diff(histories.starts), tables.rules[0]
     steps = (sizes + 1) * (1 + rules["track_count"] + rules["timer_count"])
@@ -51,7 +50,7 @@ def fold_on(
     memory["entry_count"], memory["run_count"] = len(work.entries), len(work.runs)
     memory["since"] = span[0]
     source = histories.touches, histories.attributes, histories.attribute_at, lookups
-    leads = histories.starts, steps, scratch, work.signals, work.states, work.carried, memory
+    leads = histories.starts, steps, scratch, work.states, work.carried, memory
     entries, runs, lead = work.entries, work.runs, 0
     while lead < len(steps):
         entries = _with_room(entries, memory["entry_count"][0] + steps[lead])
@@ -74,7 +73,7 @@ def _with_room(records: NDArray[np.void], most: int) -> NDArray[np.void]:
 @compiled
 def fold_leads(first, leads, source, tables, span, records):
     """Fold lead after lead from the first on; the one for whose steps there is no room."""
-    starts, steps, scratch, signals, states, carried, memory = leads
+    starts, steps, scratch, states, carried, memory = leads
     touches, attributes, attribute_at, lookups = source
     rules, (entries, runs) = tables[0], records
     for lead in range(first, len(states)):
@@ -85,8 +84,6 @@ def fold_leads(first, leads, source, tables, span, records):
             return lead
         begin, end = starts[lead], starts[lead + 1]
         fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
-        for index in range(end - begin):
-            signals[begin + index] = scratch[index]["signals"]
         own = scratch[: end - begin]
         if span[0] == BEGINNING:
             begin_lead(states[lead], rules, memory[0])

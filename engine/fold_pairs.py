@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.fold_touch import FOLDED_TOUCH
-from engine.fold_trace import ERA, SEGMENT, Pair, signals_of
+from engine.fold_trace import ERA, SEGMENT, Pair
 from engine.folded import MAX_TRACKS, Folded
 from engine.history import NEVER
 from engine.ruleset import RuleSet, Segment
 from engine.shared_names import Shared
-from engine.signals import lookups_of
+from engine.signals import signals_of
 from engine.stage_changes import targets_of
 from engine.tables import (
     MAX_CLOCKS,
@@ -73,14 +72,9 @@ def _carried(folds: Folds, eras: int) -> Numbers:
     """The signals of all touches by the rules of each era."""
     histories = folds[0].histories
     carried = np.empty((2, eras, len(histories.touches)), np.int64)
-    source = histories.touches, histories.attributes, histories.attribute_at
-    scratch = np.empty(int(np.diff(histories.starts).max(initial=0)), FOLDED_TOUCH)
     for fold, folded in enumerate(folds):
-        *earlier, _ = folded.eras
-        for number, era in enumerate(earlier):
-            lookups = lookups_of(histories, era.rules)
-            signals_of(histories.starts, source, lookups, scratch, carried[fold, number])
-        carried[fold, len(earlier)] = folded.signals
+        for number, era in enumerate(folded.eras):
+            carried[fold, number] = signals_of(histories, era.rules)
     return carried
 
 

@@ -27,7 +27,6 @@ from engine.fold_many import begin_lead
 from engine.fold_touch import FOLDED_TOUCH, NOT_A_CHANGE
 from engine.folded import CLOCK_RUN, LEAD_STATE, MAX_SCORES, MAX_TRACKS, OPEN, VISIT
 from engine.history import NEVER
-from engine.signals import fill
 from engine.tables import MAX_CLOCKS, NO_STAGE, NONE
 
 ERA = np.dtype(  # an era of one of the folds; what is in common is numbered
@@ -119,17 +118,6 @@ def new_walk() -> Walk:
         did=np.zeros((2, 3), np.int64),
         sums=np.zeros((2, 2), np.int64),
     )
-
-
-@compiled
-def signals_of(starts, source, lookups, scratch, carried):
-    """The signals of all touches, as bits, by rules that judged none of them in the end."""
-    touches, attributes, attribute_at = source
-    for lead in range(len(starts) - 1):
-        begin, end = starts[lead], starts[lead + 1]
-        fill((begin, end), touches, attributes, attribute_at, lookups, scratch)
-        for index in range(end - begin):
-            carried[begin + index] = scratch[index]["signals"]
 
 
 @compiled

@@ -7,21 +7,21 @@ from engine.fold_eras import fold_all
 from engine.folded import Folded
 from engine.funnels import TouchItems, match, table
 from engine.history import Histories
-from engine.signals import keep_signals
+from engine.signals import signals_of
 
 
 def fold(histories: Histories, book: Book, as_of: int) -> Folded:
     """What these histories come to at an instant (microseconds, UTC)."""
     eras = book.folded_by(as_of)
     work, rules = fold_all(histories, eras, as_of), eras[-1].rules
-    keep_signals(histories, rules, work.signals)
+    signals = signals_of(histories, rules)
     at = np.ascontiguousarray(histories.touches["occurred_at"])
-    items = TouchItems(histories.starts, at, work.signals.view(np.uint64))
+    items = TouchItems(histories.starts, at, signals.view(np.uint64))
     return Folded(
         histories=histories,
         eras=eras,
         as_of=as_of,
-        signals=work.signals,
+        signals=signals,
         states=work.states,
         entries=work.entries,
         runs=work.runs,

@@ -80,7 +80,7 @@ class Histories:
     starts: NDArray[np.int64]  # n + 1
     touches: NDArray[np.void]  # TOUCH
     positions: NDArray[np.int64]
-    attributes: NDArray[np.void]  # ATTRIBUTE, in any order
+    attributes: NDArray[np.void]  # ATTRIBUTE, in any order; touches may share them
     attribute_at: NDArray[np.int64]
     event_ids: NDArray[np.uint8]
     event_id_at: NDArray[np.int64]
@@ -247,6 +247,11 @@ def unpack(
         event_id_size=packed.event_id_size[rows],
         strings=strings,
     )
+
+
+def ranges(begins: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """So many indexes from each beginning on, one range after the other."""
+    return np.repeat(begins, counts) + _nth(counts)
 
 
 def _nth(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,11 +2,13 @@
 
 A condition is not computed per touchpoint: the few distinct values of a field are
 judged once, and give, per value, the *terms* that still hold. A term is a signal's
-own conditions, or one group of its `any`; terms are bits of 64-bit words. Per
-touchpoint, the words of all its values are and-ed, those of its groups or-ed.
+own conditions, or one group of its `any`; terms are bits of 64-bit words. Per *kind*,
+touchpoints that are alike in all that rules ask about, the words of all values are
+and-ed, those of its groups or-ed. A list of attributes that lies in one place for many
+touchpoints, as journals have it, is one thing to be alike in.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from engine.alike import alike
 from engine.compiled import compiled
 from engine.conditions import Operators, holds, holds_for_numbers
 from engine.fold_touch import NOT_A_CHANGE
-from engine.history import BOOLEAN, DOUBLE, LONG, STRING, Histories, Kept, Strings
+from engine.history import BOOLEAN, DOUBLE, STRING, Histories, Kept, Strings, ranges
 from engine.ruleset import Condition, RuleSet, kept
 from engine.stage_changes import targets_of, text_of
 from engine.tables import NONE, bits
@@ -39,7 +41,8 @@ TEXT_FIELDS = {
     "campaign.content": "campaign_content",
 }
 Masks = NDArray[np.int64]  # the last axis: words
-MOST_JUDGED = 50_000  # texts of a field, by one rule set
+Plain = str | bool | None  # a text or a flag; None: absent
+MOST_JUDGED = 50_000  # values of a field, by one rule set
 
 
 class Terms(NamedTuple):
@@ -51,113 +54,81 @@ class Terms(NamedTuple):
     conditions: list[tuple[int, Condition]]  # term (word * 64 + bit) and condition
     all: list[int]  # every term
     with_any: int  # bits: signals that want one of their groups
-    judged: dict[str, dict[str | None, list[int]]]  # by field and text: the terms left standing
+    judged: dict[str, dict[Plain, list[int]]]  # by field and value: the terms left standing
 
     @property
     def words(self) -> int:
         """How many words hold the terms."""
         return max(self.all, default=0) // WORD + 1
 
-    def on(self, field: str) -> list[tuple[int, Operators]]:
-        """The conditions on one field, with their terms."""
-        return [(term, c.operators) for term, c in self.conditions if c.field == field]
+    @property
+    def fields(self) -> list[str]:
+        """The fields that conditions are on."""
+        return sorted({condition.field for _, condition in self.conditions})
+
+    @property
+    def texts(self) -> list[str]:
+        """Those of them that are texts of touches."""
+        return [field for field in self.fields if field in TEXT_FIELDS]
 
     def asking(self, *prefixes: str) -> list[int]:
         """The terms that ask about fields that begin so."""
         return [term for term, c in self.conditions if c.field.startswith(prefixes)]
 
-    def standing(self, field: str, texts: list[str | None]) -> list[list[int]]:
-        """The terms that each text of a field leaves standing, in words; each is judged once."""
+    def on(self, field: str) -> list[tuple[int, Operators]]:
+        """The conditions on one field, with their terms."""
+        return [(term, c.operators) for term, c in self.conditions if c.field == field]
+
+    def standing(self, field: str, values: Sequence[Plain]) -> list[list[int]]:
+        """The terms that each value of a field leaves standing, in words; each is judged once."""
         judged = self.judged.setdefault(field, {})
         if len(judged) > MOST_JUDGED:
-            judged.clear()
-        for text in {*texts} - judged.keys():
+            judged = self.judged[field] = {}  # another thread may be reading the one before
+        for value in {*values} - judged.keys():
             standing = _open(1, self.words)
             for term, operators in self.on(field):
-                if not holds(operators, text):
+                if not holds(operators, value):
                     _clear(standing, np.zeros(1, np.int64), term)
-            judged[text] = standing[0].tolist()
-        return [judged[text] for text in texts]
+            judged[value] = standing[0].tolist()
+        return [judged[value] for value in values]
 
 
 class Lookups(NamedTuple):
     """What the compiled pass reads."""
 
-    kinds: NDArray[np.int64]  # touch: alike are those with the same texts where rules ask
-    by_kind: Masks  # kind
-    settled: NDArray[np.int64]  # kind: the signals, as bits, where nothing else decides
-    unsettled: NDArray[np.bool_]  # kind: amounts or attributes may decide
-    by_amount: Masks  # touch; empty where rules do not ask
-    slots: NDArray[np.int64]  # by dictionary id: the slot of an attribute's name, or NONE
-    judged: NDArray[np.int32]  # attribute: its row of by_attribute, where its name has a slot
-    by_attribute: Masks  # distinct texts, numbers and flags, by slot
-    absent: Masks  # slot
-    met: NDArray[np.int64]  # slot: scratch, the last touch that had it
-    all_terms: Masks
-    asking: Masks  # the terms that ask about attributes
-    with_any: int
+    signals: NDArray[np.int64]  # touch: those that it carries, as bits
     assigned: int  # dictionary id of the type; 0: there is none
     owner: int  # dictionary id of the attribute
     stage_changed: int  # dictionary id of the type; 0: there is none
     changes: NDArray[np.int64]  # touches of that type
     targets: NDArray[np.int32]  # of each of those
-    known: NDArray[np.int64]  # the signals of each touch; empty before they are told
 
 
-_judged: Kept[tuple[Terms, Lookups]] = Kept()
+Told = list[tuple[Terms, NDArray[np.int64]]]
+_told: Kept[Told] = Kept()
 
 
 def lookups_of(histories: Histories, rules: RuleSet) -> Lookups:
-    """Everything that `fill` needs to tell the signals of these touches, judged once.
-
-    What the signals last asked about come to is kept as long as the histories: what if these
-    were folded by other rules with the same signals?
-    """
-    terms = _terms(rules)
-    known = _judged.of(histories)
-    if known is None or known[0] is not terms:
-        known = _judged.keep(histories, (terms, _lookups(histories, terms)))
+    """Everything that `fill` needs."""
+    assigned, owner, stage_changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
     changes, targets = targets_of(histories, rules)
-    return known[1]._replace(changes=changes, targets=targets)
+    signals = signals_of(histories, rules)
+    return Lookups(signals, assigned, owner, stage_changed, changes, targets)
 
 
-def keep_signals(histories: Histories, rules: RuleSet, signals: NDArray[np.int64]) -> None:
-    """Tell `lookups_of` what `fill` told of all touches, so that it need not judge them again."""
-    known = _judged.of(histories)
-    if known is not None and known[0] is _terms(rules):
-        _judged.keep(histories, (known[0], known[1]._replace(known=signals)))
+def signals_of(histories: Histories, rules: RuleSet) -> NDArray[np.int64]:
+    """The signals that each touch carries, as bits.
 
-
-def _lookups(histories: Histories, terms: Terms) -> Lookups:
-    """All but where a stage_changed leads."""
-    fields = sorted({condition.field for _, condition in terms.conditions})
-    asked = [field for field in fields if field in TEXT_FIELDS]
-    names = [field for field in fields if field.startswith(PREFIX)]
-    slots, judged, by_attribute, absent = _attribute_masks(histories, terms, names)
-    assigned, owner, changed = histories.strings.ids(["assigned", "owner", "stage_changed"])
-    kinds, by_kind = _kind_masks(histories, terms, asked)
-    settled, unsettled = _settled(by_kind, terms)
-    return Lookups(
-        kinds=kinds,
-        by_kind=by_kind,
-        settled=settled,
-        unsettled=unsettled,
-        by_amount=_amount_masks(histories, terms) if AMOUNT in fields else _open(0, terms.words),
-        slots=slots,
-        judged=judged,
-        by_attribute=by_attribute,
-        absent=absent,
-        met=np.full(len(absent), -1, np.int64),
-        all_terms=_words(terms.all, terms.words),
-        asking=_words(terms.asking(PREFIX), terms.words),
-        with_any=terms.with_any,
-        assigned=assigned,
-        owner=owner,
-        stage_changed=changed,
-        changes=np.zeros(0, np.int64),
-        targets=np.zeros(0, np.int32),
-        known=np.zeros(0, np.int64),
-    )
+    They are told once, and kept as long as the histories: what if these were folded by other
+    rules with the same signals?
+    """
+    terms, told = _terms(rules), _told.of(histories) or _told.keep(histories, [])
+    for known, signals in told:
+        if known is terms:
+            return signals
+    signals = _signals_of(histories, terms)
+    told.append((terms, signals))
+    return signals
 
 
 def _signals(rules: RuleSet) -> str:
@@ -194,31 +165,49 @@ def _clear(masks: Masks, rows: NDArray[np.int64], term: int) -> None:
     masks[rows, term // WORD] &= ~np.int64(bits([term % WORD]))
 
 
-def _kind_masks(
-    histories: Histories, terms: Terms, fields: list[str]
-) -> tuple[NDArray[np.int64], Masks]:
-    """The kind of each touch, and by kind: the terms that its texts leave standing."""
+def _signals_of(histories: Histories, terms: Terms) -> NDArray[np.int64]:
+    """By kind: alike are touches with the same texts where rules ask, and the same of the rest."""
     touches = histories.touches
-    texts = np.empty((len(touches), len(fields)), np.int64)
-    for index, field in enumerate(fields):
-        texts[:, index] = touches[TEXT_FIELDS[field]]
-    kinds, first = alike(texts)
-    masks = _open(len(first), terms.words)
-    for index, field in enumerate(fields):
-        ids, which = np.unique(texts[first, index], return_inverse=True)
-        masks &= _of_texts((terms, field), ids, histories.strings)[which]
-    return kinds, masks
+    kinds, first = alike(_rows(touches, [TEXT_FIELDS[field] for field in terms.texts]))
+    masks = _by_texts(touches.take(first), terms, histories.strings)
+    signals, asking = _carried(masks, terms).take(kinds), terms.asking(PREFIX, AMOUNT)
+    undecided: NDArray[np.bool_] = np.any(masks & _words(asking, terms.words), axis=1)
+    rest = np.flatnonzero(undecided[kinds])
+    lists = np.where(touches["attributes"][rest] > 0, histories.attribute_at[rest], NONE)
+    amounts = ["amount_minor", "currency"] if AMOUNT in terms.fields else []
+    more = (touches[column][rest] for column in amounts)
+    same, first = alike(np.column_stack([kinds[rest], lists, *more]))
+    chosen = rest[first]
+    masks = masks.take(kinds[chosen], axis=0)
+    _judge_amounts(touches.take(chosen), terms, masks)
+    _judge_attributes(histories, chosen, terms, masks)
+    signals[rest] = _carried(masks, terms).take(same)
+    return signals
 
 
-def _settled(by_kind: Masks, terms: Terms) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """By kind: the signals, if amounts and attributes decide nothing; and whether they may."""
-    standing = by_kind & _words(terms.all, terms.words)
-    asking = standing & _words(terms.asking(PREFIX, AMOUNT), terms.words)
-    sure = standing & ~asking
-    groups = np.bitwise_or.reduce(sure[:, 1:], axis=1)
-    open_groups = np.bitwise_or.reduce(asking[:, 1:], axis=1) & standing[:, 0] & ~groups
-    settled = standing[:, 0] & (~np.int64(terms.with_any) | groups)
-    return settled, (asking[:, 0] | open_groups) != 0
+def _rows(touches: NDArray[np.void], columns: Sequence[str]) -> NDArray[np.int64]:
+    """Some columns side by side."""
+    rows = np.empty((len(touches), len(columns)), np.int64)
+    for index, column in enumerate(columns):
+        rows[:, index] = touches[column]
+    return rows
+
+
+def _carried(masks: Masks, terms: Terms) -> NDArray[np.int64]:
+    """The signals whose own conditions are left standing, and one of their groups."""
+    standing = masks & _words(terms.all, terms.words)
+    groups = np.bitwise_or.reduce(standing[:, 1:], axis=1)
+    signals: NDArray[np.int64] = standing[:, 0] & (~np.int64(terms.with_any) | groups)
+    return signals
+
+
+def _by_texts(touches: NDArray[np.void], terms: Terms, strings: Strings) -> Masks:
+    """The terms that the texts of some touches leave standing."""
+    masks = _open(len(touches), terms.words)
+    for field in terms.texts:
+        ids, which = np.unique(touches[TEXT_FIELDS[field]], return_inverse=True)
+        masks &= _of_texts((terms, field), ids, strings)[which]
+    return masks
 
 
 def _of_texts(asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings) -> Masks:
@@ -229,56 +218,77 @@ def _of_texts(asked: tuple[Terms, str], ids: NDArray[np.int64], strings: Strings
     return np.array(terms.standing(field, values), np.int64).reshape(len(values), terms.words)
 
 
-def _amount_masks(histories: Histories, terms: Terms) -> Masks:
-    touches = histories.touches
-    masks = _open(len(touches), terms.words)
+def _judge_amounts(touches: NDArray[np.void], terms: Terms, masks: Masks) -> None:
+    """Strike the terms that the amounts of touches, or absent ones, do not leave standing."""
     present = touches["currency"] != 0
     for term, operators in terms.on(AMOUNT):
         verdict = np.full(len(touches), holds(operators, None))
         verdict[present] = holds_for_numbers(operators, touches["amount_minor"][present])
         _clear(masks, np.flatnonzero(~verdict), term)
-    return masks
 
 
-def _attribute_masks(
-    histories: Histories, terms: Terms, fields: list[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], Masks, Masks]:
-    """Slots by name id; each attribute's row of masks, and those; what absence leaves standing."""
-    attributes, strings = histories.attributes, histories.strings
-    name_ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
-    slots = np.full(max(name_ids, default=0) + 1, NONE, np.int64)
-    for slot, name_id in enumerate(name_ids):
-        slots[name_id] = slot if name_id else NONE
-    absent = [terms.standing(field, [None])[0] for field in fields]
-    names = attributes["name"]
-    asked = np.flatnonzero((names < len(slots)) & (slots.take(names, mode="clip") != NONE))
-    values = attributes.take(asked)
-    which, first = alike(values.view(np.int64).reshape(len(values), 2))
-    judged = np.zeros(len(attributes) if fields else 0, np.int32)
-    judged[asked] = which
-    distinct = values.take(first)
+def _judge_attributes(
+    histories: Histories, touches: NDArray[np.int64], terms: Terms, masks: Masks
+) -> None:
+    """Strike the terms that the attributes of touches, or absent ones, do not leave standing."""
+    counts = histories.touches["attributes"][touches].astype(np.int64)
+    attributes = histories.attributes.take(ranges(histories.attribute_at[touches], counts))
+    fields = [field for field in terms.fields if field.startswith(PREFIX)]
+    place = _places(attributes["name"], histories.strings, fields)
+    asked = np.flatnonzero(place != NONE)
+    values, place = attributes.take(asked), place[asked]
+    of_touch = np.repeat(np.arange(len(touches)), counts)[asked]
+    starts = np.flatnonzero(np.diff(of_touch, prepend=NONE))
+    judged = _of_values(values, place, (terms, fields), histories.strings)
+    masks[of_touch[starts]] &= np.bitwise_and.reduceat(judged, starts, axis=0)
+    there = np.zeros((len(fields), len(touches), 1), np.bool_)
+    there[place, of_touch] = True
+    for field, present in zip(fields, there, strict=True):
+        masks &= np.where(present, -1, np.array(terms.standing(field, [None])[0], np.int64))
+
+
+def _places(names: NDArray[np.int32], strings: Strings, fields: list[str]) -> NDArray[np.int64]:
+    """Which of some fields each name of an attribute belongs to, or NONE."""
+    ids = strings.ids([field.removeprefix(PREFIX) for field in fields])
+    places = np.full(max(ids, default=0) + 2, NONE, np.int64)
+    for place, id_ in enumerate(ids):
+        places[id_] = place if id_ else NONE
+    return places.take(names, mode="clip")
+
+
+def _of_values(
+    values: NDArray[np.void],
+    place: NDArray[np.int64],
+    asked: tuple[Terms, list[str]],
+    strings: Strings,
+) -> Masks:
+    """The terms that each value leaves standing, by the field it is of; each is judged once."""
+    terms, fields = asked
+    same, first = alike(values.view(np.int64).reshape(len(values), 2))
+    distinct, place = values.take(first), place[first]
     masks = _open(len(distinct), terms.words)
-    for slot, field in enumerate(fields):
-        own = np.flatnonzero(slots[distinct["name"]] == slot)
-        masks[own] = _of_values((terms, field), distinct.take(own), strings)
-    return slots, judged, masks, np.array(absent, np.int64).reshape(len(fields), terms.words)
+    for number, field in enumerate(fields):
+        own = np.flatnonzero(place == number)
+        if len(own):
+            masks[own] = _of_distinct((terms, field), distinct.take(own), strings)
+    return masks.take(same, axis=0)
 
 
-def _of_values(asked: tuple[Terms, str], values: NDArray[np.void], strings: Strings) -> Masks:
+def _of_distinct(asked: tuple[Terms, str], values: NDArray[np.void], strings: Strings) -> Masks:
     """The terms that each of some distinct values of an attribute leaves standing."""
     terms, field = asked
-    masks, texts = _open(len(values), terms.words), values["tag"] == STRING
-    masks[texts] = _of_texts(asked, values["bits"][texts], strings)
-    for tag, dtype in ((LONG, np.int64), (DOUBLE, np.float64)):
-        numbers = np.flatnonzero(values["tag"] == tag)
-        own = values["bits"][numbers].view(dtype)
-        for term, operators in terms.on(field) if len(numbers) else ():
-            _clear(masks, numbers[~holds_for_numbers(operators, own)], term)
-    for flag in (False, True):
-        flags = np.flatnonzero((values["tag"] == BOOLEAN) & (values["bits"] == flag))
-        for term, operators in terms.on(field) if len(flags) else ():
-            if not holds(operators, flag):
-                _clear(masks, flags, term)
+    masks, tags = _open(len(values), terms.words), values["tag"]
+    for tag in {*tags.tolist()}:
+        own = np.flatnonzero(tags == tag)
+        bits_ = values["bits"][own]
+        if tag == STRING:
+            masks[own] = _of_texts(asked, bits_, strings)
+        elif tag == BOOLEAN:
+            masks[own] = terms.standing(field, (bits_ != 0).tolist())
+        else:
+            numbers = bits_.view(np.float64) if tag == DOUBLE else bits_
+            for term, operators in terms.on(field):
+                _clear(masks, own[~holds_for_numbers(operators, numbers)], term)
     return masks
 
 
@@ -287,54 +297,11 @@ def fill(span, touches, attributes, attribute_at, lookups, folded):
     """Fill in FOLDED_TOUCH from 0 on with what the fold needs of touches span[0] to span[1]."""
     for touch in range(span[0], span[1]):
         record, out = touches[touch], folded[touch - span[0]]
-        own = (attribute_at[touch], attribute_at[touch] + record["attributes"])
-        out["at"] = record["occurred_at"]
-        if len(lookups.known) > 0:
-            out["signals"] = lookups.known[touch]
-        elif lookups.unsettled[lookups.kinds[touch]]:
-            out["signals"] = signals_of_touch(touch, attributes, own, lookups)
-        else:
-            out["signals"] = lookups.settled[lookups.kinds[touch]]
+        out["at"], out["signals"] = record["occurred_at"], lookups.signals[touch]
         out["amount"], out["currency"] = record["amount_minor"], record["currency"]
         out["owner"], out["target"], out["reserved"] = 0, NOT_A_CHANGE, 0
         if record["type"] == lookups.assigned:
+            own = (attribute_at[touch], attribute_at[touch] + record["attributes"])
             out["owner"] = text_of(attributes, own, lookups.owner)
         if record["type"] == lookups.stage_changed:
             out["target"] = lookups.targets[np.searchsorted(lookups.changes, touch)]
-
-
-@compiled
-def signals_of_touch(touch, attributes, own, lookups):
-    """The signals that a touch carries, as bits."""
-    signals, groups = np.int64(0), np.int64(0)
-    for word in range(len(lookups.all_terms)):
-        terms = lookups.all_terms[word]
-        if word > 0:
-            terms &= signals & lookups.with_any & ~groups
-            if terms == 0:
-                continue
-        terms &= lookups.by_kind[lookups.kinds[touch], word]
-        if len(lookups.by_amount) > 0:
-            terms &= lookups.by_amount[touch, word]
-        if terms & lookups.asking[word]:
-            terms = still_standing(terms, (word, touch), attributes, own, lookups)
-        if word == 0:
-            signals = terms
-        else:
-            groups |= terms
-    return signals & (~lookups.with_any | groups)
-
-
-@compiled
-def still_standing(terms, place, attributes, span, lookups):
-    """Those terms that the attributes of a touch, and the absent ones, leave standing."""
-    (word, touch), met = place, lookups.met
-    for index in range(span[0], span[1]):
-        name = attributes[index]["name"]
-        if name < len(lookups.slots) and lookups.slots[name] != NONE:
-            terms &= lookups.by_attribute[lookups.judged[index], word]
-            met[lookups.slots[name]] = touch
-    for slot in range(len(met)):
-        if met[slot] != touch:
-            terms &= lookups.absent[slot, word]
-    return terms

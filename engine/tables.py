@@ -39,6 +39,7 @@ RULES = np.dtype(
     [
         *((f"{what}_count", "<i8") for what in ("score", "track", "clock", "counted", "ringed")),
         *((f"{what}_count", "<i8") for what in ("earn", "timer")),
+        ("timers_wait", "<i8"),  # whether touchpoints only ever put off what is due: no score's
         ("value_signal", "<i8"),  # bits, like every set of signals
         ("clock_signals", "<i8"),  # all that start, stop or cancel a clock
         ("clock_stages", "<i8", (MAX_TRACKS,)),  # by track: those that do, as bits
@@ -177,6 +178,7 @@ def _fill_tracks(record: np.void, rules: RuleSet, names: _Names) -> None:
                 timers += 1
         record["move_end"][index], record["timer_end"][index] = moves, timers
     record["timer_count"] = timers
+    record["timers_wait"] = BELOW_SCORE not in record["timer_kind"][:timers]
     _fill_remembered(record, moves, timers)
 
 

@@ -15,6 +15,7 @@ from engine.errors import (
 )
 from engine.history import TOUCH
 from engine.journal import making
+from engine.journal.files import ATTRIBUTES, read_frame
 from engine.journal.journal import Journal, columns_folded, journal_beside
 from engine.rulefile import parse
 from engine.store.facts import Facts
@@ -45,6 +46,17 @@ def neighbours_lie_apart(monkeypatch):
 def world(facts_file, tmp_path):
     """Facts of two people and a computer, and a journal of them."""
     return facts_file, small_journal(facts_file, tmp_path / "facts.journal")
+
+
+def test_attributes_that_several_touchpoints_have_lie_in_a_journal_once(facts_file, tmp_path):
+    both = {"path": "/price", "seconds": 7}
+    told = both, {"seconds": 7}, both, {}
+    store(facts_file, *(touch(f"a{n}", "email:ann", attributes=one) for n, one in enumerate(told)))
+    journal = Journal.open(tmp_path / "journal")
+    journal.extend(facts_file)
+    kept = read_frame(journal.folder, journal.manifest.buckets[0].files[ATTRIBUTES])
+    assert sorted(kept["bits"]) == sorted([7, 7, *facts_file.strings.ids(["/price"])])
+    check_it_tells_what_the_store_does(journal, facts_file)
 
 
 @seeds_over_each(sqlite=25, postgresql=6)

@@ -177,7 +177,7 @@ def no_utf_8(path):
 
 
 def another_format(path):
-    write_manifest(path.parent, replace(read_manifest(path.parent), format=2))
+    write_manifest(path.parent, replace(read_manifest(path.parent), format=1))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def another_format(path):
         (flipped, "is "),
         (another_position, "is not as it was written"),
         (no_utf_8, "is no whole manifest"),
-        (another_format, "is of format 2, not 1"),
+        (another_format, "is of format 1, not 2"),
     ],
 )
 def test_a_manifest_that_is_not_as_it_was_written_is_found_and_made_anew(world, damage, what):
@@ -213,10 +213,11 @@ def test_a_manifest_that_is_gone_is_made_anew(world):
     assert by_lead(again) == before
 
 
-def test_a_file_that_lost_rows_since_it_was_checked_is_not_read(world):
+@pytest.mark.parametrize("kind", [TOUCHES, ATTRIBUTES])
+def test_a_file_that_lost_rows_since_it_was_checked_is_not_read(world, kind):
     _, journal = world
     bucket = bucket_with(journal, ANN)
-    without_a_row(journal.folder / journal.manifest.buckets[bucket].files[TOUCHES].name)
+    without_a_row(journal.folder / journal.manifest.buckets[bucket].files[kind].name)
     with pytest.raises(JournalDamaged, match="has 1 rows and should have 2"):
         journal.read(bucket)
 
@@ -275,6 +276,7 @@ def test_a_row_that_is_missing_and_one_that_is_doubled_are_found(world):
     assert journal.verify(facts) == [
         Difference(bucket, ANN, 1, "touches: row", True, False),
         Difference(bucket, ANN, 2, "touches: row", False, True),
+        *[Difference(bucket, ANN, 1, "attributes: row", True, False)] * 2,  # its own, once more
     ]
 
 

@@ -117,13 +117,9 @@ def _ids(part: Part) -> Mapping[int, str]:
 
 
 def _by_touch(part: Part) -> dict[str, pl.DataFrame]:
-    """The three, attributes with the position of their touch; 0 for those that are too many."""
-    frames = part.frames()
-    of_each = np.repeat(part.touches["position"], part.touches[ATTRIBUTES])
-    positions = np.zeros(len(part.attributes), np.int64)
-    positions[: len(of_each)] = of_each[: len(positions)]
-    frames[ATTRIBUTES] = part.attributes.with_columns(position=positions)
-    return frames
+    """The three, attributes with the position of their touch."""
+    positions = np.repeat(part.touches["position"], part.touches[ATTRIBUTES])
+    return {**part.frames(), ATTRIBUTES: part.attributes.with_columns(position=positions)}
 
 
 def _unlike(mine: pl.DataFrame, theirs: pl.DataFrame, keys: Sequence[str]) -> Iterator[_Unlike]:

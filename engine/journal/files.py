@@ -15,17 +15,19 @@ from msgspec import Struct
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from engine.alike import alike
 from engine.crash import reached
 from engine.errors import JournalDamaged, JournalMissing
-from engine.history import ATTRIBUTE, TOUCH, Histories
+from engine.history import ATTRIBUTE, TOUCH, Histories, ranges
 from engine.store.faults import files_told_clearly
 
 Numbers = NDArray[np.int64]
 Asked = dict[str, Sequence[str] | None]  # by kind: which columns, or all
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LEADS, TOUCHES, ATTRIBUTES = KINDS = ("leads", "touches", "attributes")
+ATTRIBUTE_AT = "attribute_at"  # of a touch, in its file: the row where its attributes begin
 _UNREADABLE = pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError
 
 
@@ -68,9 +70,10 @@ class _Sealed(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Part:
-    """Some leads as they lie in files: a row each, a row a touchpoint, a row an attribute.
+    """Some leads: a row each, a row a touchpoint, a row an attribute of a touchpoint.
 
-    All three are in order of the column `lead`, then in happening order.
+    All three are in order of the column `lead`, then in happening order. In files lists of
+    attributes that are alike lie in one place, for all touchpoints that have them.
     """
 
     leads: pl.DataFrame  # lead, id, touchpoints
@@ -182,9 +185,13 @@ def write_frame(folder: Path, name: str, frame: pl.DataFrame) -> File:
 
 def write_part(folder: Path, part: Part, suffix: str) -> Bucket:
     """The files of a bucket."""
+    begins, kept = _alike_lists(part)
+    frames = part.frames()
+    frames[TOUCHES] = part.touches.with_columns(pl.Series(ATTRIBUTE_AT, begins))
+    frames[ATTRIBUTES] = part.attributes.drop("lead")[kept]
     files = {
         kind: write_frame(folder, f"{kind}-{suffix}.parquet", frame)
-        for kind, frame in part.frames().items()
+        for kind, frame in frames.items()
     }
     reached("journal.bucket")
     return Bucket(len(part.leads), len(part.touches), files)
@@ -196,7 +203,27 @@ def read_part(folder: Path, bucket: Bucket) -> Part:
     Raises:
         JournalDamaged: A file is missing or no Parquet.
     """
-    return Part(*read_bucket(folder, bucket, dict.fromkeys(KINDS)).values())
+    leads, touches, lists = read_bucket(folder, bucket, dict.fromkeys(KINDS)).values()
+    counts = touches[ATTRIBUTES].to_numpy().astype(np.int64)
+    lead = pl.Series("lead", np.repeat(touches["lead"].to_numpy(), counts))
+    attributes = lists[ranges(touches[ATTRIBUTE_AT].to_numpy(), counts)]
+    return Part(leads, touches.drop(ATTRIBUTE_AT), attributes.insert_column(0, lead))
+
+
+def _alike_lists(part: Part) -> tuple[Numbers, Numbers]:
+    """Where the attributes of each touch begin once alike lists are one; the rows that are kept."""
+    name, tag, bits = (part.attributes[column].to_numpy() for column in ATTRIBUTE.names or ())
+    rows, _ = alike(np.column_stack([name.astype(np.int64) << 32 | tag, bits]))
+    counts = part.touches[ATTRIBUTES].to_numpy().astype(np.int64)
+    own = np.cumsum(counts) - counts
+    begins, kept, end = np.zeros(len(counts), np.int64), [np.zeros(0, np.int64)], 0
+    for size in np.unique(counts[counts > 0]).tolist():
+        touches = np.flatnonzero(counts == size)
+        which, first = alike(rows[own[touches, None] + np.arange(size)])
+        begins[touches] = end + which * size
+        kept.append(ranges(own[touches[first]], np.full(len(first), size)))
+        end += size * len(first)
+    return begins, np.concatenate(kept)
 
 
 def read_bucket(folder: Path, bucket: Bucket, asked: Asked) -> dict[str, pl.DataFrame]:

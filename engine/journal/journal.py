@@ -20,7 +20,7 @@ from engine.errors import JournalDamaged
 from engine.history import ATTRIBUTE, TOUCH, Histories
 from engine.journal import files
 from engine.journal.check import Difference, differences
-from engine.journal.files import ATTRIBUTES, KINDS, LEADS, TOUCHES, Manifest
+from engine.journal.files import ATTRIBUTE_AT, ATTRIBUTES, KINDS, LEADS, TOUCHES, Manifest
 from engine.journal.making import PER_BUCKET, extended
 from engine.progress import Progress, quiet
 from engine.ruleset import RuleSet
@@ -123,14 +123,17 @@ class Journal:
         """
         entry = self.manifest.buckets[bucket]
         wanted = COLUMNS if columns is None else COLUMNS.intersection(columns)
-        asked: files.Asked = {LEADS: None, TOUCHES: sorted(wanted) or [POSITION]}
-        if ATTRIBUTES in wanted:
-            asked[ATTRIBUTES] = ATTRIBUTE.names
+        lists = [ATTRIBUTE_AT] if ATTRIBUTES in wanted else []
+        asked: files.Asked = {LEADS: None, TOUCHES: [*sorted(wanted), *lists] or [POSITION]}
+        if lists:
+            asked[ATTRIBUTES] = None
         frames = files.read_bucket(self.folder, entry, asked)
         leads, found, held = (frames.get(kind, _NOTHING) for kind in KINDS)
         none = np.zeros(entry.touchpoints, np.int64)
-        counts = found[ATTRIBUTES].to_numpy().astype(np.int64) if ATTRIBUTES in wanted else none
-        due = entry.leads, entry.touchpoints, int(counts.sum())
+        begins, counts = (
+            found[name].to_numpy() if lists else none for name in (ATTRIBUTE_AT, ATTRIBUTES)
+        )
+        due = entry.leads, entry.touchpoints, int((begins + counts).max(initial=0))
         for kind, frame, rows in zip(KINDS, (leads, found, held), due, strict=True):
             if len(frame) != rows:
                 has = f"has {len(frame):,} rows and should have {rows:,}"
@@ -142,7 +145,7 @@ class Journal:
             touches=_records(TOUCH, found),
             positions=found[POSITION].to_numpy() if POSITION in wanted else none,
             attributes=_records(ATTRIBUTE, held),
-            attribute_at=np.cumsum(counts) - counts,
+            attribute_at=begins,
             event_ids=np.frombuffer(ids, np.uint8),
             event_id_at=np.cumsum(sizes) - sizes,
             event_id_size=sizes,

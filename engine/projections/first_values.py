@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.folded import Folded
-from engine.history import DOUBLE, LONG, STRING, Histories, Strings
+from engine.history import DOUBLE, LONG, STRING, Histories, Strings, ranges
 from engine.projections.columns import picked
 from engine.touchpoint import CAMPAIGN_FIELDS
 
@@ -42,13 +42,7 @@ def _folded_touches(folded: Folded) -> tuple[NDArray[np.int64], NDArray[np.int64
     """Indexes of the touches that were folded, and the lead of each."""
     starts, counts = folded.histories.starts[:-1], folded.states["touchpoints"]
     leads = np.repeat(np.arange(len(counts)), counts)
-    return _ranges(starts, counts), leads
-
-
-def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """start, start + 1 … for every start and count, one after the other."""
-    shifts: NDArray[np.int64] = np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    return np.arange(len(shifts)) + shifts
+    return ranges(starts, counts), leads
 
 
 def _campaign_values(
@@ -71,7 +65,7 @@ def _attribute_values(
     histories: Histories, touches: NDArray[np.int64], leads: NDArray[np.int64]
 ) -> pl.DataFrame:
     counts = histories.touches["attributes"][touches].astype(np.int64)
-    attributes = histories.attributes[_ranges(histories.attribute_at[touches], counts)]
+    attributes = histories.attributes[ranges(histories.attribute_at[touches], counts)]
     first = pl.DataFrame(
         {
             "lead": np.repeat(leads, counts),
