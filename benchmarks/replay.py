@@ -6,9 +6,10 @@ The journal holds the sample's busier leads, twenty touchpoints each on average,
 under other numbers. Compared are the default rules with some that differ in a half-life, a
 bound, a silence and a clock; reading, folding under both, comparing and both reports are
 timed, in a process of their own, whose memory is looked at. ClickHouse (chdb, installed by
-`benchmarks/set-up`) reads the same files and works out, once and in SQL, a score and a stage
-of rules so small that SQL can say them. The stock library rebuilds leads of the sample from
-its store, once before and once after; what it would take for as many touchpoints is reckoned.
+`benchmarks/set-up`) reads a table of the same touchpoints and works out, once and in SQL, the
+decayed score and the stage under the default rules. The stock library rebuilds leads of the
+sample from its store, once before and once after; what it would take for as many touchpoints
+is reckoned.
 """
 
 import argparse
@@ -234,7 +235,7 @@ def main() -> bool:
         before = apart(stock_from_store, _fresh(place))
         ours = apart(compare, folder, asked.on)
         stock = (before + apart(stock_from_store, _fresh(place))) / 2 * touchpoints
-        in_sql = apart(asked_in_sql, folder, NOW) if find_spec("chdb") else None
+        in_sql = apart(asked_in_sql, folder, _fresh(place), NOW) if find_spec("chdb") else None
     figures = [
         *_of_ours(ours, touchpoints),
         Figure("stock library", f"{stock:,.0f} s", stock / ours.seconds, "slower", LEAST_TIMES),
