@@ -79,12 +79,12 @@ class _Chronicle:
             "what": "touchpoint",
             **_named(one),
             "channel": touch.channel,
-            "actor": {"kind": touch.actor.kind, "id": touch.actor.id} if touch.actor else None,
+            "actor": _actor(touch),
             "stream": _identifier(touch.stream),
             "attributes": dict(touch.attributes),
             "counts": one.position not in void,
             "void": why if one.position in void else None,
-            "retracted_by": told(by) if by else None,
+            "retracted_by": _retraction(by) if by else None,
         }
 
     def _boundaries(self, first_at: str) -> Iterator[_Line]:
@@ -147,9 +147,12 @@ class _Chronicle:
         return [one for one in self._known.touches if one.position not in self._known.void]
 
     def _first_naming(self, who: Identifier) -> Told | None:
-        """The first touchpoint recorded that names somebody."""
-        naming = (one for one in self._known.touches if who in one.touchpoint.identifiers)
-        return min(naming, key=lambda one: one.position, default=None)
+        """The first touchpoint recorded that names somebody; what counts comes first."""
+        for some in (self._counted(), self._known.touches):
+            naming = [one for one in some if who in one.touchpoint.identifiers]
+            if naming:
+                return min(naming, key=lambda one: one.position)
+        return None
 
 
 def _clocks(runs: Sequence[Document]) -> Iterator[_Line]:
@@ -171,6 +174,15 @@ def _named(one: Told) -> Document:
     found = told(one)
     at = {"at": found.pop("occurred_at"), "recorded_at": found.pop("recorded_at")}
     return {**at, "position": found.pop("position"), **found}
+
+
+def _retraction(by: Told) -> Document:
+    touch = by.touchpoint
+    return {**told(by), "actor": _actor(touch), "reason": touch.attributes.get("reason")}
+
+
+def _actor(touch: Touchpoint) -> Document | None:
+    return {"kind": touch.actor.kind, "id": touch.actor.id} if touch.actor else None
 
 
 def _identifier(who: Identifier) -> Document:

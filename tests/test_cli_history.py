@@ -184,6 +184,7 @@ def test_what_was_retracted_says_by_what_and_since_when_that_is_known(run):
     (void,) = [line for line in history(run) if line.get("void") == "retracted"]
     by = void["retracted_by"]
     assert (by["event_id"], by["position"], void["counts"]) == ("e6", 10, False)
+    assert (by["actor"], by["reason"]) == (None, "a test")
     assert by["recorded_at"] > void["recorded_at"]
 
 
@@ -253,6 +254,7 @@ def test_people_read_it_on_clocks_of_the_zone_of_the_rules(run):
     assert ["2026-03-04 00:00:00", f"rules: strict {parse(STRICT).id[:12]}"] in lines
     (void,) = [line for line in lines if "web e4" in line]
     assert void[3].startswith("form_submitted (retracted by web e6 at #10, ")
+    assert void[3].endswith(": a test)")
     (joined,) = [line for line in lines if line[-1].startswith("+ phone")]
     assert joined[-1] == f"+ phone {digest(PHONE)[:8]}, joined with email {digest(AN)[:8]}"
 

@@ -81,6 +81,15 @@ def test_a_replay_is_listed_with_how_far_it_has_come_and_how_fast(run, folder):
     assert "ready" in table
 
 
+def test_of_those_promoted_one_after_another_the_one_in_force_is_marked(run, folder):
+    for name in ("other.toml", "third.toml"):
+        assert run("replay", "start", str(folder / name)).exit_code == 0
+        assert run("replay", "promote", "--anyway").exit_code == 0
+    found = [(one["state"], one["in_force"]) for one in listed(run)]
+    assert found == [("promoted", False), ("promoted", True)]
+    assert run("replay", "list").stdout.count("promoted, in force") == 1
+
+
 def test_rules_can_be_named_by_the_beginning_of_an_id_or_as_they_ship(run, folder):
     run("replay", "start", str(folder / "other.toml"))
     run("replay", "drop")

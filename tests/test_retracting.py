@@ -202,6 +202,22 @@ def test_what_is_retracted_is_said_and_what_still_shows_it(run):
     assert done.stderr == "known at #2 and before, it still counts\n"
 
 
+def test_in_the_history_stands_who_retracted_what_and_why_and_what_makes_somebody_known_now(run):
+    assert run("touchpoint", "retract", "crm", "1", *WHY).exit_code == 0
+    lines = json.loads(run("lead", "history", "email:an@example.vn", "--json").stdout)
+    void, known_by, named = (line for line in lines if "event_id" in line)
+    by = void["retracted_by"]
+    assert (void["event_id"], by["reason"], by["actor"]["id"]) == ("1", WHY[1], getpass.getuser())
+    assert (known_by["event_id"], named["identifier"]["kind"], named["event_id"]) == (
+        "2",
+        "email",
+        "2",
+    )
+    shown = run("lead", "history", "email:an@example.vn").stdout
+    assert f"(retracted by {getpass.getuser()} at #3, " in shown
+    assert f": {WHY[1]})" in shown
+
+
 def states(run, *words):
     done = run("export", "states", "--as-of", "2026-04-01T00:00:00Z", *words)
     assert done.exit_code == 0, done.output

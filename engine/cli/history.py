@@ -64,10 +64,12 @@ def _row(line: Document, zone: str) -> tuple[str, ...]:
     if line["what"] == "identifier":
         beside = f", joined with {shown(line['to'])}" if line["to"] else ""
         return (*recorded, f"+ {shown(line['identifier'])}{beside}", "", "", "", "")
-    actor = line["actor"] or {}
-    who = actor.get("id") or actor.get("kind") or ""
-    kept = line["channel"], who, shown(line["stream"]), named(line)
+    kept = line["channel"], _who(line["actor"]), shown(line["stream"]), named(line)
     return (*recorded, _counting(line, zone), *kept)
+
+
+def _who(actor: Document | None) -> str:
+    return str(actor["id"] or actor["kind"]) if actor else ""
 
 
 def _counting(line: Document, zone: str) -> str:
@@ -76,7 +78,8 @@ def _counting(line: Document, zone: str) -> str:
         return str(line["type"])
     if by := line["retracted_by"]:
         known = f"#{by['position']}, {output.clock(by['recorded_at'], zone)}"
-        return f"{line['type']} (retracted by {named(by)} at {known})"
+        why = f": {by['reason']}" if by["reason"] is not None else ""
+        return f"{line['type']} (retracted by {_who(by['actor']) or named(by)} at {known}{why})"
     return f"{line['type']} ({line['void']})"
 
 

@@ -104,7 +104,7 @@ def resume_replay(run: int | None, db: str | None, as_json: bool) -> None:
 @database
 @as_json
 def list_replays(db: str | None, as_json: bool) -> None:
-    """List replays: their state, how much is done, how fast it went, and what is left.
+    """List replays: their state, whose rules are in force, how far they are, and how fast.
 
     Counted are identifiers, of which a lead has one or more. `interrupted` is one that should
     be running, and no process is at it: `replay resume`.
@@ -112,16 +112,19 @@ def list_replays(db: str | None, as_json: bool) -> None:
     \b
         $ leadledger replay list
     """
+    from engine.projections.runner import book_known
     from engine.replay_runs import standing
 
     with session(db) as opened:
-        found = standing(opened.facts, opened.models)
+        runs = standing(opened.facts, opened.models)
         zone = opened.rules_in_force.zone
+        judging = {era.rules.id for era in book_known(opened.facts).eras}
+    found = [{**_document(run), "in_force": run.rules_id in judging} for run in runs]
     if as_json:
-        output.emit([_document(run) for run in found])
+        output.emit(found)
         return
     columns = ("replay", "rules", "id", "state", "began", "done", "of", "a second", "left")
-    rows = (_row(run, zone) for run in found)
+    rows = (_row(document, zone) for document in found)
     output.table(f"Replays: {len(found):,} · times in {zone}", columns, rows, left=5)
 
 
@@ -274,17 +277,16 @@ def _document(run: "Run") -> Document:
     }
 
 
-def _row(run: "Run", zone: str) -> tuple[str, ...]:
-    document = _document(run)
-    left = run.left_s
+def _row(listed: Document, zone: str) -> tuple[str, ...]:
+    rate, left = listed["per_second"], listed["seconds_left"]
     return (
-        str(run.number),
-        run.name,
-        run.rules_id[:ID_DIGITS],
-        run.state,
-        output.clock(document["started_at"], zone),
-        output.count(run.done),
-        output.count(run.total),
-        "–" if run.rate is None else f"{run.rate:,.0f}",
+        str(listed["replay"]),
+        listed["name"],
+        listed["rules_id"][:ID_DIGITS],
+        listed["state"] + (", in force" if listed["in_force"] else ""),
+        output.clock(listed["started_at"], zone),
+        output.count(listed["done"]),
+        output.count(listed["total"]),
+        "–" if rate is None else f"{rate:,.0f}",
         "–" if left is None else f"{left:,.0f} s",
     )
