@@ -12,6 +12,7 @@ DAY_US = 86_400 * SECOND_US
 END_OF_TIME = 4_102_444_800 * SECOND_US  # 2100-01-01: what occurs lies before it
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = -62_135_596_800_000_000  # of the year 1
 _MICROSECOND = timedelta(microseconds=1)
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9](?:\.[0-9]+)?"
@@ -63,8 +64,15 @@ def parse_date(text: str) -> date | None:
 
 
 def start_of(day: date, zone: str) -> int:
-    """The first instant of a day in an IANA zone, even where clocks skip its midnight."""
-    return microseconds(datetime.combine(day, time.min, ZoneInfo(zone)))
+    """The first instant of a day in an IANA zone, even where clocks skip its midnight.
+
+    Raises:
+        BadInstant: East of Greenwich the first day begins before the year 1 does in UTC.
+    """
+    at = microseconds(datetime.combine(day, time.min, ZoneInfo(zone)))
+    if at < _FIRST:
+        raise BadInstant(f"{day.isoformat()} begins in {zone} before the year 1 does in UTC")
+    return at
 
 
 def on_clocks(at: int, zone: str) -> datetime | None:

@@ -83,6 +83,12 @@ def test_the_first_and_the_last_instant_are_answered(sound: Path, instant: str, 
     assert call(*command.split(), "--as-of", instant, "--db", sound / "x.db")[0] == 0
 
 
+def test_a_day_that_begins_before_all_calendars_is_refused_by_its_name(sound: Path):
+    code, said = call("pipeline", "--as-of", "0001-01-01", "--db", sound / "x.db")
+    assert code == 2
+    assert "0001-01-01 begins in Asia/Ho_Chi_Minh before the year 1 does in UTC" in said
+
+
 def test_more_rows_than_there_can_be_are_all_there_are(sound: Path):
     many = 10**23
     assert call("leads", "--limit", many, "--db", sound / "x.db")[0] == 0
@@ -184,6 +190,14 @@ def test_a_database_that_cannot_be_is_refused(
     assert code != 0
     assert said.startswith("leadledger: ")
     assert "secret" not in said
+
+
+def test_a_file_that_is_no_database_is_told_so_and_no_keys_are_missed(tmp_path: Path):
+    (tmp_path / "x.db").write_bytes(b"\x89PNG and so on")
+    for words in (["head"], ["audit", "verify"], ["leads"]):
+        code, said = call(*words, "--db", tmp_path / "x.db")
+        assert (code, "no SQLite database" in said, "key" in said) == (7, True, False), said
+    assert [one.name for one in tmp_path.iterdir()] == ["x.db"]
 
 
 def test_who_only_reads_leaves_nothing_where_there_is_no_database(tmp_path: Path):

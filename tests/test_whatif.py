@@ -21,7 +21,7 @@ from engine.reports import funnel, pipeline
 from engine.rulefile import parse
 from engine.store.facts import Facts, models_of
 from engine.whatif.lines import figures, points
-from engine.whatif.whatif import Question, Share, WhatIf
+from engine.whatif.whatif import Question, Share, WhatIf, history
 from tests.storing import store, touch
 
 KEY = bytes(range(32))
@@ -387,6 +387,17 @@ def test_a_preview_says_how_long_it_will_take_within_a_factor_of_two(facts_file,
     took = time.perf_counter() - begun
     assert (preview.touchpoints, preview.leads) == (1280, 1280)
     assert 0.5 * took <= preview.seconds <= 2 * took
+
+
+def test_a_preview_of_what_was_known_tells_leads_and_what_they_had_not_identifiers(
+    facts_file, tmp_path
+):
+    store(facts_file, *(touch(f"{n}", f"email:{n}", f"phone:{n}") for n in range(5)))
+    store(facts_file, touch("late", "email:late"))
+    rules = Book.always(parse(RULES))
+    known = history(facts_file, tmp_path / "journal", known_at=5)
+    preview = WhatIf(known, Question(rules, rules, DAY_US)).preview()
+    assert (preview.touchpoints, preview.leads) == (5, 5)
 
 
 @pytest.mark.parametrize(

@@ -53,23 +53,23 @@ class Pile:
     def __init__(self, rows: int) -> None:
         self._room = rows
         self._columns: dict[str, NDArray[Any]] = {}
-        self._rows = 0
+        self.rows = 0
 
     def add(self, part: Columns) -> None:
         """Put rows behind those that are there."""
-        end = self._rows + len(next(iter(part.values())))
+        end = self.rows + len(next(iter(part.values())))
         for name, added in part.items():
             column = self._columns.setdefault(name, added[:0])
             if end > len(column):
                 larger = np.empty(max(self._room, 2 * end), added.dtype)
-                larger[: self._rows] = column[: self._rows]
+                larger[: self.rows] = column[: self.rows]
                 column = self._columns[name] = larger
-            column[self._rows : end] = added
-        self._rows = end
+            column[self.rows : end] = added
+        self.rows = end
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """All rows so far."""
-        return {name: column[: self._rows] for name, column in self._columns.items()}
+        return {name: column[: self.rows] for name, column in self._columns.items()}
 
 
 class Gathered:
@@ -84,6 +84,11 @@ class Gathered:
         self._rules = rules
         self._leads, self._funnel = Pile(leads), Pile(leads)
         self._journeys = [Pile(leads) for _ in rules.tracks]
+
+    @property
+    def leads(self) -> int:
+        """How many there are."""
+        return self._leads.rows
 
     def add(self, part: Brief) -> None:
         """Put leads behind those that are there."""

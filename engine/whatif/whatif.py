@@ -155,6 +155,11 @@ class Found:
         self._parted: list[Parted] = []
         self.touchpoints = 0
 
+    @property
+    def leads(self) -> int:
+        """How many there are, that something happened to by then."""
+        return self._sides[0].leads
+
     def add(self, share: Share) -> None:
         """Put leads behind those that are there."""
         self._parted.append(share.parted)
@@ -192,6 +197,11 @@ class WhatIf:
         reporting = _seconds(lambda: self._report(self._found))
         touchpoints, leads = _size(self.source)
         times = touchpoints / max(1, self._found.touchpoints)
+        if isinstance(self.source, Stored):  # it tells how many there may be; most are as these are
+            times = max(1, len(self.source.numbers) / (CHUNK * len(largest)))
+            touchpoints, leads = (
+                round(known * times) for known in (self._found.touchpoints, self._found.leads)
+            )
         return Preview(
             touchpoints, leads, took * (times - 1) + least + max(0, reporting - least) * times
         )
