@@ -1,5 +1,6 @@
 """`audit`: whether the store is what it says, and what came to be known between two instants."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,14 @@ def _journal(opened: Session) -> "Path | None":
     return folder if folder.exists() else None
 
 
+def _counted(many: int, what: str) -> str:
+    """So many, and what they are: one of "rows of read models" is a row of read models."""
+    return f"{many:,} {what}" if many != 1 else f"1 {re.sub('s(?![a-z])', '', what, count=1)}"
+
+
 def _lines(verdict: "Verdict") -> Iterator[str]:
     of = "" if verdict.lead is None else f" of the lead {verdict.lead}"
-    counted = ", ".join(f"{many:,} {what}" for what, many in verdict.checked.items())
+    counted = ", ".join(_counted(many, what) for what, many in verdict.checked.items())
     yield f"looked at what is known{of} at #{verdict.known_at}: {counted}"
     yield from (f"not looked at: {note}" for note in verdict.notes)
     for one in verdict.differences:
