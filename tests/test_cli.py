@@ -95,6 +95,13 @@ def test_a_bar_of_a_bucket_is_as_long_as_the_list_behind_it(run):
         assert len(listed) == bucket["steps"][0]["reached"]
 
 
+@pytest.mark.parametrize("words", [("--bar", "excluded"), ("--by", "owner", "--bucket", "x")])
+def test_what_chooses_leads_to_list_is_refused_where_none_are_listed(run, words):
+    done = run("funnel", "first_touch_to_won", *words)
+    assert done.exit_code == 2
+    assert "add --leads STEP" in done.stderr
+
+
 def test_the_state_at_the_last_touchpoint_is_the_same_live_and_as_of(run):
     live = document(run("leads", "--limit", "1000", "--json"))
     told = document(run("leads", "--limit", "1000", "--json", "--as-of", live["as_of"]))

@@ -100,9 +100,8 @@ def _outcomes(
 @click.option(
     "--bar",
     type=click.Choice(("reached", "immature", "dropped", "excluded")),
-    default="reached",
-    show_default=True,
-    help="With --leads: which figure of the step; immature is the column `not yet`.",
+    help="With --leads: which figure of the step; immature is the column `not yet`.  "
+    "[default: reached]",
 )
 @click.option(
     "--bucket",
@@ -120,6 +119,9 @@ def funnel_command(
         $ leadledger funnel first_touch_to_won --by channel
         $ leadledger funnel first_touch_to_won --leads 2 --bar immature
     """
+    if step is None and (where["bar"] or where["bucket"]):
+        raise click.UsageError("--bar and --bucket say which leads to list: add --leads STEP.")
+    where["bar"] = where["bar"] or "reached"
     with session(where["db"]) as opened:
         if name is None:
             _list_funnels(opened.view(where).rules, lang, as_json)
