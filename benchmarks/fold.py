@@ -9,6 +9,7 @@ could: a count, a score and a stage. It is timed on a part of the same events.
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,14 @@ from uuid import UUID
 import numpy as np
 from eventsourcing.application import Application, project_aggregate
 from eventsourcing.domain import Aggregate, event
+from numpy.typing import NDArray
 
 from benchmarks.common import Figure, Stopwatch, rate, show
 from benchmarks.record import record
 from engine.book import Book
 from engine.fold_eras import fold_all
 from engine.folding import fold
-from engine.history import Histories
+from engine.history import Histories, ranges
 from engine.rulefile import load, shipped
 from engine.ruleset import RuleSet
 from engine.sample import touchpoints
@@ -30,6 +32,8 @@ from engine.store.facts import Facts
 from engine.warm import NOW, histories
 
 PER_LEAD = 20
+BUSY = 11_900  # touchpoints of the busiest of 2,400 leads
+MOST_LEADS = 31_200  # made up in half a minute; the busiest have a bucket's touchpoints
 STOCK_LEADS = 1_000
 RUNS = 5
 SAMPLE = list(touchpoints(now=NOW))
@@ -64,27 +68,35 @@ def stock_lead(number: int) -> StockLead:
 
 
 def many(touchpoints: int) -> Histories:
-    """The sample's busiest leads, as many as have twenty touchpoints on average, repeated."""
-    all_leads = histories(2_400)
+    """The busiest leads of a sample, as many as have twenty touchpoints on average.
+
+    The sample grows with how many are asked for, since larger ones say the same thing more
+    often; from `MOST_LEADS` on it is repeated.
+    """
+    all_leads = histories(min(2_400 * -(-touchpoints // BUSY), MOST_LEADS))
     sizes = np.diff(all_leads.starts)
     order = np.argsort(sizes)[::-1]
     means = np.cumsum(sizes[order]) / np.arange(1, len(order) + 1)
     chosen = np.sort(order[: int(np.searchsorted(-means, -PER_LEAD)) + 1])
-    rows = np.concatenate([np.arange(*all_leads.starts[lead : lead + 2]) for lead in chosen])
-    times = -(-touchpoints // len(rows))
-    sizes = np.tile(sizes[chosen], times)
-    rows = np.tile(rows, times)
-    return Histories(
-        leads=[all_leads.leads[lead] for lead in chosen] * times,
+    times = -(-touchpoints // int(sizes[chosen].sum()))
+    return of_leads(all_leads, np.tile(chosen, times))
+
+
+def of_leads(histories: Histories, leads: NDArray[np.int64]) -> Histories:
+    """Some leads, in any order and as often as they are named, with attributes of their own."""
+    sizes = np.diff(histories.starts)[leads]
+    touches = ranges(histories.starts[leads], sizes)
+    counts = histories.touches["attributes"][touches].astype(np.int64)
+    return replace(
+        histories,
+        leads=[histories.leads[lead] for lead in leads.tolist()],
         starts=np.append(0, np.cumsum(sizes)),
-        touches=all_leads.touches[rows],
-        positions=np.arange(len(rows)),
-        attributes=all_leads.attributes,
-        attribute_at=all_leads.attribute_at[rows],
-        event_ids=all_leads.event_ids,
-        event_id_at=all_leads.event_id_at[rows],
-        event_id_size=all_leads.event_id_size[rows],
-        strings=all_leads.strings,
+        touches=histories.touches[touches],
+        positions=np.arange(len(touches)),
+        attributes=histories.attributes[ranges(histories.attribute_at[touches], counts)],
+        attribute_at=np.cumsum(counts) - counts,
+        event_id_at=histories.event_id_at[touches],
+        event_id_size=histories.event_id_size[touches],
     )
 
 

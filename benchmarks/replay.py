@@ -31,7 +31,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from benchmarks.common import Figure, rate, show
-from benchmarks.fold import many, stock_from_store
+from benchmarks.fold import many, of_leads, stock_from_store
 from benchmarks.replay_sql import asked as asked_in_sql
 from engine.book import Book
 from engine.history import Histories
@@ -83,45 +83,21 @@ def other_rules() -> str:
 
 
 def buckets(touchpoints: int) -> Iterator[Histories]:
-    """The same leads over and over, under numbers of their own, as a journal keeps them."""
+    """Leads of a sample as large as a bucket, over and over, under numbers of their own."""
     base = many(min(touchpoints, PER_BUCKET))
     leads = max(1, round(touchpoints * len(base.leads) / len(base.touches)))
     count = -(-touchpoints // PER_BUCKET)
     where, position = bucket_of(np.arange(leads), count), 0
     for bucket in range(count):
         numbers = np.flatnonzero(where == bucket)
-        found = _repeated(base, numbers % len(base.leads))
+        found = of_leads(base, numbers % len(base.leads))
         yield replace(
             found,
             leads=[f"{number:032x}" for number in numbers.tolist()],
             numbers=numbers,
-            positions=np.arange(len(found.touches)) + position + 1,
+            positions=found.positions + position + 1,
         )
         position += len(found.touches)
-
-
-def _repeated(base: Histories, leads: Numbers) -> Histories:
-    """Some leads, in any order and as often as they are named, with attributes of their own."""
-    touches = _touches_of(base, leads)
-    counts = base.touches["attributes"][touches].astype(np.int64)
-    begins = np.cumsum(counts) - counts
-    attributes = np.repeat(base.attribute_at[touches] - begins, counts) + np.arange(counts.sum())
-    return replace(
-        base,
-        starts=np.append(0, np.cumsum(np.diff(base.starts)[leads])),
-        touches=base.touches[touches],
-        attributes=base.attributes[attributes],
-        attribute_at=begins,
-        event_id_at=base.event_id_at[touches],
-        event_id_size=base.event_id_size[touches],
-    )
-
-
-def _touches_of(histories: Histories, leads: Numbers) -> Numbers:
-    """The indexes of some leads' touches, lead by lead."""
-    begins, sizes = histories.starts[leads], np.diff(histories.starts)[leads]
-    shifts: Numbers = np.repeat(begins - (np.cumsum(sizes) - sizes), sizes)
-    return np.arange(len(shifts)) + shifts
 
 
 def write(folder: Path, touchpoints: int) -> Journal:
@@ -246,15 +222,14 @@ def main() -> bool:
             file=sys.stderr,
         )
     else:
-        assert in_sql.differing == 0, f"ClickHouse says otherwise of {in_sql.differing} leads"
         ratio = in_sql.seconds / ours.seconds
-        figures.append(
-            Figure(
-                "ClickHouse, score and stage alone", f"{in_sql.seconds:.2f} s", ratio, "slower", 1
-            )
-        )
+        told = "ClickHouse, score and stage alone"
+        figures += [
+            Figure(told, f"{in_sql.seconds:.2f} s", ratio, "slower", 1),
+            Figure("  leads of which it says otherwise", f"{in_sql.differing:,}"),
+        ]
     title = f"{touchpoints:,} touchpoints of {leads:,} leads, of which {ours.differing:,} differ"
-    return show(title, figures)
+    return show(title, figures) and not (in_sql and in_sql.differing)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def asked(folder: Path, place: Path, as_of: int) -> Answer:
         histories = journal.read(bucket, columns_folded([rules]))
         write_frame(place, f"{bucket}.parquet", _table(histories, rules))
     sql = _Query(journal, rules).text(f"{place}/*.parquet", as_of)
+    chdb.query("SELECT 1", "Arrow")  # what loads once
     begun = time.perf_counter()
     told = chdb.query(sql, "Arrow")
     seconds = time.perf_counter() - begun
@@ -62,24 +63,28 @@ def asked(folder: Path, place: Path, as_of: int) -> Answer:
 
 
 def _table(histories: Histories, rules: RuleSet) -> pl.DataFrame:
-    """A row for each touchpoint: lead, instant, and what the rules ask about."""
+    """A row for each touchpoint: lead, place in happening order, instant, and what rules ask."""
     touches = histories.touches
     counts = touches["attributes"].astype(np.int64)
     held = histories.attributes[ranges(histories.attribute_at, counts)]
     of_touch = np.repeat(np.arange(len(touches)), counts)
     columns = {
         "lead": np.repeat(histories.numbers, np.diff(histories.starts)),
+        "place": np.arange(len(touches)),
         "at": np.ascontiguousarray(touches["occurred_at"]),
     }
     for field in _fields(rules):
         if field in TEXT_FIELDS:
             columns[_column(field)] = np.ascontiguousarray(touches[TEXT_FIELDS[field]])
             continue
+        assert field.startswith(PREFIX), f"{field} is not said in SQL yet"
         (name,) = histories.strings.ids([field.removeprefix(PREFIX)])
         rows = np.flatnonzero(held["name"] == (name or -1))
         assert DOUBLE not in held["tag"][rows], f"{field} has numbers with a point"
         column = columns[_column(field)] = np.full(len(touches), ABSENT)
-        column[of_touch[rows]] = held["bits"][rows] << TAG_BITS | held["tag"][rows]
+        bits = held["bits"][rows]
+        assert np.all(np.abs(bits) < 1 << (62 - TAG_BITS)), f"{field} has too large a number"
+        column[of_touch[rows]] = bits << TAG_BITS | held["tag"][rows]
     return pl.DataFrame(columns)
 
 
@@ -93,7 +98,7 @@ def _column(field: str) -> str:
 
 
 class _Query:
-    """A step takes what is carried (a) and a touchpoint (x: instant, signals as bits) on."""
+    """A step takes what is carried (a) and a touchpoint (x: instant, signals, place) on."""
 
     def __init__(self, journal: Journal, rules: RuleSet) -> None:
         self._strings, self._rules = journal.strings, rules
@@ -117,7 +122,8 @@ class _Query:
         points = f"{ends['score0']} * {_faded(ends['at'], str(as_of), rules.scores[0])}"
         stage = self._after_silence(track, ends, str(as_of + 1))
         signals = " + ".join(self._signal(signal) for signal in rules.signals)
-        ordered = f"arraySort(x -> x.1, groupArray((assumeNotNull(at), toInt64({signals}))))"
+        touch = f"(assumeNotNull(at), toInt64({signals}), assumeNotNull(place))"
+        ordered = f"arraySort(x -> x.3, groupArray({touch}))"
         return (
             f"SELECT lead, {points}, {stage} FROM (SELECT assumeNotNull(lead) AS lead, "
             f"arrayFold((a, x) -> ({step}), {ordered}, ({first})) AS carried "
@@ -145,13 +151,14 @@ class _Query:
                 said.append(f"{column} IN ({self._values(condition.field, operand)})")
             elif name == "not":
                 said.append(f"{column} NOT IN ({self._values(condition.field, operand)})")
-            elif name == "exists":
+            elif name == "exists" and condition.field.startswith(PREFIX):
                 said.append(f"{column} {'!=' if operand else '='} {ABSENT}")
             elif name == "at_least":
                 least = int(operand) << TAG_BITS  # type: ignore[arg-type]
                 said.append(f"{column} >= {least} AND bitAnd({column}, 7) = {LONG}")
             else:
-                assert name == "matches", f"{name} is not said in SQL yet"
+                is_said = name == "matches" and condition.field.startswith(PREFIX)
+                assert is_said, f"{condition.field} {name} is not said in SQL yet"
                 like = f"match(text, '{operand}')"
                 found = f"SELECT id * 8 + {STRING} FROM {self._texts} WHERE {like}"
                 said.append(f"{column} IN ({found})")
@@ -244,6 +251,7 @@ def _silence(track: Track) -> _Silence:
     ((move, timer),) = ((move, move.timer) for move in track.moves if move.timer)
     sources, (to,) = _places(track, move.sources), _places(track, [move.to])
     assert timer.of, f"{timer.kind} of whatever happens is not said in SQL yet"
+    assert to not in sources, "a timed move that begins where it ends is not said in SQL yet"
     return _Silence(", ".join(map(str, sources)), to, timer.duration_us or 0, timer.of)
 
 

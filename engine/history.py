@@ -72,15 +72,15 @@ class Histories:
     """Touchpoints of n leads; lead i has touches[starts[i]:starts[i + 1]], in happening order.
 
     Attributes of touch j are the touches["attributes"][j] records of `attributes` from
-    attribute_at[j] on; its event id is the event_id_size[j] bytes of `event_ids` from
-    event_id_at[j] on.
+    attribute_at[j] on, which are those of other touches as well where all are alike; its event
+    id is the event_id_size[j] bytes of `event_ids` from event_id_at[j] on.
     """
 
     leads: list[str]  # n lead ids
     starts: NDArray[np.int64]  # n + 1
     touches: NDArray[np.void]  # TOUCH
     positions: NDArray[np.int64]
-    attributes: NDArray[np.void]  # ATTRIBUTE, in any order; touches may share them
+    attributes: NDArray[np.void]  # ATTRIBUTE, in any order
     attribute_at: NDArray[np.int64]
     event_ids: NDArray[np.uint8]
     event_id_at: NDArray[np.int64]

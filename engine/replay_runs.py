@@ -45,6 +45,12 @@ def standing(facts: Facts, models: Models) -> list[Run]:
     return [_seen(models, _borne_out(run, told)) for run in stored]
 
 
+def in_force(every: Sequence[Run], rules_id: str) -> int | None:
+    """The number of the run by which rules that are in force now came to be so, if one was."""
+    promoted = [run for run in every if (run.state, run.rules_id) == (PROMOTED, rules_id)]
+    return max(promoted, key=lambda run: run.entry).number if promoted else None
+
+
 def fitting(facts: Facts, models: Models, what: str, number: int | None = None) -> Run:
     """The run that something is to be done with, by a key of FITS; without a number the only one.
 

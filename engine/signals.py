@@ -54,17 +54,13 @@ class Terms(NamedTuple):
     conditions: list[tuple[int, Condition]]  # term (word * 64 + bit) and condition
     all: list[int]  # every term
     with_any: int  # bits: signals that want one of their groups
+    fields: list[str]  # that conditions are on
     judged: dict[str, dict[Plain, list[int]]]  # by field and value: the terms left standing
 
     @property
     def words(self) -> int:
         """How many words hold the terms."""
         return max(self.all, default=0) // WORD + 1
-
-    @property
-    def fields(self) -> list[str]:
-        """The fields that conditions are on."""
-        return sorted({condition.field for _, condition in self.conditions})
 
     @property
     def texts(self) -> list[str]:
@@ -145,7 +141,8 @@ def _terms(rules: RuleSet) -> Terms:
             every.append(word * WORD + index)
             conditions += [(word * WORD + index, condition) for condition in group]
     with_any = bits(index for index, signal in enumerate(rules.signals) if signal.any)
-    return Terms(conditions, every, with_any, {})
+    fields = sorted({condition.field for _, condition in conditions})
+    return Terms(conditions, every, with_any, fields, {})
 
 
 def _open(*shape: int) -> Masks:

@@ -112,14 +112,12 @@ def list_replays(db: str | None, as_json: bool) -> None:
     \b
         $ leadledger replay list
     """
-    from engine.projections.runner import book_known
-    from engine.replay_runs import standing
+    from engine.replay_runs import in_force, standing
 
     with session(db) as opened:
-        runs = standing(opened.facts, opened.models)
-        zone = opened.rules_in_force.zone
-        judging = {era.rules.id for era in book_known(opened.facts).eras}
-    found = [{**_document(run), "in_force": run.rules_id in judging} for run in runs]
+        runs, rules = standing(opened.facts, opened.models), opened.rules_in_force
+    live, zone = in_force(runs, rules.id), rules.zone
+    found = [{**_document(run), "in_force": run.number == live} for run in runs]
     if as_json:
         output.emit(found)
         return

@@ -94,7 +94,11 @@ def _strings(folder: Path, manifest: Manifest, facts: Facts) -> Iterator[Differe
 
 def _rows(folder: Path, number: int, bucket: Bucket, facts: Part) -> Iterator[Difference]:
     """Where the rows of a bucket are not those of the facts."""
-    journal = read_part(folder, bucket)
+    try:
+        journal = read_part(folder, bucket)
+    except JournalDamaged as error:
+        yield Difference(number, None, None, "files", str(error), None)
+        return
     for what, told, counted in (
         ("leads", bucket.leads, len(facts.leads)),
         ("touchpoints", bucket.touchpoints, len(facts.touches)),

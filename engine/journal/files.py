@@ -201,13 +201,40 @@ def read_part(folder: Path, bucket: Bucket) -> Part:
     """All of a bucket.
 
     Raises:
-        JournalDamaged: A file is missing or no Parquet.
+        JournalDamaged: A file is missing or no Parquet, or attributes are not those of touches.
     """
-    leads, touches, lists = read_bucket(folder, bucket, dict.fromkeys(KINDS)).values()
+    frames = read_bucket(folder, bucket, dict.fromkeys(KINDS))
+    check_lists(folder, bucket, frames)
+    leads, touches, lists = frames.values()
     counts = touches[ATTRIBUTES].to_numpy().astype(np.int64)
     lead = pl.Series("lead", np.repeat(touches["lead"].to_numpy(), counts))
     attributes = lists[ranges(touches[ATTRIBUTE_AT].to_numpy(), counts)]
     return Part(leads, touches.drop(ATTRIBUTE_AT), attributes.insert_column(0, lead))
+
+
+def check_lists(folder: Path, bucket: Bucket, frames: Mapping[str, pl.DataFrame]) -> None:
+    """That the lists of attributes that touches have are there, and nothing beside them.
+
+    Raises:
+        JournalDamaged: They are not.
+    """
+    begins, counts = (frames[TOUCHES][name].to_numpy() for name in (ATTRIBUTE_AT, ATTRIBUTES))
+    if begins.min(initial=0) < 0:
+        raise JournalDamaged(folder / bucket.files[TOUCHES].name, "has attributes below row 0")
+    check_rows(folder, bucket, ATTRIBUTES, frames, int((begins + counts).max(initial=0)))
+
+
+def check_rows(
+    folder: Path, bucket: Bucket, kind: str, frames: Mapping[str, pl.DataFrame], due: int
+) -> None:
+    """That a file of a bucket has as many rows as are due.
+
+    Raises:
+        JournalDamaged: It has not.
+    """
+    if len(frames[kind]) != due:
+        has = f"has {len(frames[kind]):,} rows and should have {due:,}"
+        raise JournalDamaged(folder / bucket.files[kind].name, has)
 
 
 def _alike_lists(part: Part) -> tuple[Numbers, Numbers]:

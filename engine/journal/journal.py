@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.errors import JournalDamaged
 from engine.history import ATTRIBUTE, TOUCH, Histories
 from engine.journal import files
 from engine.journal.check import Difference, differences
@@ -129,15 +128,11 @@ class Journal:
             asked[ATTRIBUTES] = None
         frames = files.read_bucket(self.folder, entry, asked)
         leads, found, held = (frames.get(kind, _NOTHING) for kind in KINDS)
+        for kind, due in ((LEADS, entry.leads), (TOUCHES, entry.touchpoints)):
+            files.check_rows(self.folder, entry, kind, frames, due)
+        if lists:
+            files.check_lists(self.folder, entry, frames)
         none = np.zeros(entry.touchpoints, np.int64)
-        begins, counts = (
-            found[name].to_numpy() if lists else none for name in (ATTRIBUTE_AT, ATTRIBUTES)
-        )
-        due = entry.leads, entry.touchpoints, int((begins + counts).max(initial=0))
-        for kind, frame, rows in zip(KINDS, (leads, found, held), due, strict=True):
-            if len(frame) != rows:
-                has = f"has {len(frame):,} rows and should have {rows:,}"
-                raise JournalDamaged(self.folder / entry.files[kind].name, has)
         ids, sizes = _event_ids(found[EVENT_ID]) if EVENT_ID in wanted else (b"", none)
         return Histories(
             leads=leads["id"].to_list(),
@@ -145,7 +140,7 @@ class Journal:
             touches=_records(TOUCH, found),
             positions=found[POSITION].to_numpy() if POSITION in wanted else none,
             attributes=_records(ATTRIBUTE, held),
-            attribute_at=begins,
+            attribute_at=found[ATTRIBUTE_AT].to_numpy() if lists else none,
             event_ids=np.frombuffer(ids, np.uint8),
             event_id_at=np.cumsum(sizes) - sizes,
             event_id_size=sizes,

@@ -182,7 +182,8 @@ class WhatIf:
     def __init__(self, source: Journal | Stored, question: Question, on: str = HERE) -> None:
         self.source, self.question, self._on = source, question, on
         self._folded: list[int] = []
-        self._found = Found(question, _size(source)[1])
+        self._touchpoints, self._leads = _size(source)
+        self._found = Found(question, self._leads)
 
     def preview(self) -> Preview:
         """How much there is, and how long it will take: the largest buckets are folded and timed.
@@ -195,16 +196,13 @@ class WhatIf:
         least = _seconds(lambda: self._report_few(few))
         took = _seconds(lambda: self._fold(largest))
         reporting = _seconds(lambda: self._report(self._found))
-        touchpoints, leads = _size(self.source)
-        times = touchpoints / max(1, self._found.touchpoints)
+        times = self._touchpoints / max(1, self._found.touchpoints)
         if isinstance(self.source, Stored):  # it tells how many there may be; most are as these are
             times = max(1, len(self.source.numbers) / (CHUNK * len(largest)))
-            touchpoints, leads = (
-                round(known * times) for known in (self._found.touchpoints, self._found.leads)
-            )
-        return Preview(
-            touchpoints, leads, took * (times - 1) + least + max(0, reporting - least) * times
-        )
+            self._touchpoints = round(self._found.touchpoints * times)
+            self._leads = round(self._found.leads * times)
+        left = took * (times - 1) + least + max(0, reporting - least) * times
+        return Preview(self._touchpoints, self._leads, left)
 
     def outcome(self, progress: Progress = quiet) -> Outcome:
         """Fold the rest, and compare; tells how many touchpoints are done, and how many there are.
@@ -213,12 +211,12 @@ class WhatIf:
             JournalDamaged: A file of the journal is not there any more.
             WorkerDied, ClusterMissing, ClusterAway: See `engine.bulk`.
         """
-        found, (touchpoints, _) = self._found, _size(self.source)
+        found, touchpoints = self._found, self._touchpoints
         rest = [bucket for bucket in self.source.buckets if bucket not in self._folded]
         progress(found.touchpoints, touchpoints)
         for share in bulk.results(self.source, self.question, self._on, rest):
             found.add(share)
-            progress(found.touchpoints, touchpoints)
+            progress(found.touchpoints, max(found.touchpoints, touchpoints))
         return found.outcome(self.source.strings)
 
     def _fold(self, buckets: list[int]) -> None:
