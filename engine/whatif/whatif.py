@@ -35,6 +35,7 @@ Document = dict[str, Any]
 
 FEW = 20  # leads: to load what is compiled before anything is timed
 CHUNK = 10_000  # leads that are read from the store at once
+TRIED = 2  # buckets for each worker that a preview folds: the first ones take longer
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class WhatIf:
     def preview(self) -> Preview:
         """How much there is, and how long it will take: the largest buckets are folded and timed.
 
-        As many as will be under way at once, in threads of this process.
+        In threads of this process; what comes of them is kept.
         """
         largest = _largest(self.source)
         few = _first_leads(self.source.read(largest[0], self.question.columns), FEW)
@@ -267,11 +268,12 @@ def _size(source: Journal | Stored) -> tuple[int, int]:
 
 
 def _largest(source: Journal | Stored) -> list[int]:
-    """The buckets with most touchpoints, one for each worker; of the store, the first ones."""
+    """The buckets with most touchpoints, some for each worker; of the store, the first ones."""
+    tried = TRIED * bulk.workers()
     if isinstance(source, Stored):
-        return [*source.buckets][: bulk.workers()]
+        return [*source.buckets][:tried]
     sizes = [bucket.touchpoints for bucket in source.manifest.buckets]
-    return sorted(source.buckets, key=lambda bucket: -sizes[bucket])[: bulk.workers()]
+    return sorted(source.buckets, key=lambda bucket: -sizes[bucket])[:tried]
 
 
 def _first_leads(histories: Histories, count: int) -> Histories:
