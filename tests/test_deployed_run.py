@@ -135,6 +135,10 @@ class Stack:
         assert words[0] == "python"
         return subprocess.run([sys.executable, *words[1:]], capture_output=True).returncode == 0
 
+    def has_looked(self):
+        """Whether the runner has; of what is there by then it counts no wait until it shows."""
+        return total([samples(self.ports["projector"])], metrics.READ_MODEL_AGE.name) > 0
+
     def log(self, name):
         return (self._folder / f"{name}.log").read_text()
 
@@ -161,6 +165,7 @@ def stack(tmp_path, broker, database):
     try:
         for name in LASTING:
             assert wait_until(lambda name=name: stack.healthy(name), seconds=60), stack.log(name)
+        assert wait_until(stack.has_looked, seconds=60), stack.log("projector")
         yield stack
     finally:
         stack.kill()
