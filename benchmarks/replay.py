@@ -28,7 +28,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 import polars as pl
 from msgspec import structs
-from numpy.typing import NDArray
 
 from benchmarks.common import Figure, rate, show
 from benchmarks.fold import many, of_leads, stock_from_store
@@ -45,7 +44,6 @@ from engine.whatif.lines import summary
 from engine.whatif.tables import Whole
 from engine.whatif.whatif import Question, WhatIf
 
-Numbers = NDArray[np.int64]
 T = TypeVar("T")
 
 MOST_SECONDS, MOST_GIGABYTES = 5, 1.5

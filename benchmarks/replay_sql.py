@@ -24,7 +24,7 @@ from engine.journal.files import write_frame
 from engine.journal.journal import Journal, columns_folded
 from engine.rulefile import load, shipped
 from engine.ruleset import Condition, Earn, Move, RuleSet, Score, Signal, Track
-from engine.signals import PREFIX, TEXT_FIELDS
+from engine.signals import PREFIX, TEXT_FIELDS, fields_of
 from engine.touchpoint import Scalar
 
 NEVER = -(10**17)
@@ -73,7 +73,7 @@ def _table(histories: Histories, rules: RuleSet) -> pl.DataFrame:
         "place": np.arange(len(touches)),
         "at": np.ascontiguousarray(touches["occurred_at"]),
     }
-    for field in _fields(rules):
+    for field in fields_of(rules):
         if field in TEXT_FIELDS:
             columns[_column(field)] = np.ascontiguousarray(touches[TEXT_FIELDS[field]])
             continue
@@ -86,11 +86,6 @@ def _table(histories: Histories, rules: RuleSet) -> pl.DataFrame:
         assert np.all(np.abs(bits) < 1 << (62 - TAG_BITS)), f"{field} has too large a number"
         column[of_touch[rows]] = bits << TAG_BITS | held["tag"][rows]
     return pl.DataFrame(columns)
-
-
-def _fields(rules: RuleSet) -> list[str]:
-    groups = (group for one in rules.signals for group in (one.conditions, *one.any))
-    return sorted({condition.field for group in groups for condition in group})
 
 
 def _column(field: str) -> str:
@@ -151,18 +146,23 @@ class _Query:
                 said.append(f"{column} IN ({self._values(condition.field, operand)})")
             elif name == "not":
                 said.append(f"{column} NOT IN ({self._values(condition.field, operand)})")
-            elif name == "exists" and condition.field.startswith(PREFIX):
-                said.append(f"{column} {'!=' if operand else '='} {ABSENT}")
-            elif name == "at_least":
-                least = int(operand) << TAG_BITS  # type: ignore[arg-type]
-                said.append(f"{column} >= {least} AND bitAnd({column}, 7) = {LONG}")
             else:
-                is_said = name == "matches" and condition.field.startswith(PREFIX)
-                assert is_said, f"{condition.field} {name} is not said in SQL yet"
-                like = f"match(text, '{operand}')"
-                found = f"SELECT id * 8 + {STRING} FROM {self._texts} WHERE {like}"
-                said.append(f"{column} IN ({found})")
+                assert condition.field.startswith(PREFIX), (
+                    f"{name} of a text is not said in SQL yet"
+                )
+                said.append(self._of_attribute(column, name, operand))
         return " AND ".join(said)
+
+    def _of_attribute(self, column: str, name: str, operand: Any) -> str:
+        if name == "exists":
+            return f"{column} {'!=' if operand else '='} {ABSENT}"
+        if name == "at_least":
+            assert isinstance(operand, int), f"at_least {operand} is not said in SQL yet"
+            tag = f"bitAnd({column}, {(1 << TAG_BITS) - 1})"
+            return f"{column} >= {operand << TAG_BITS} AND {tag} = {LONG}"
+        assert name == "matches", f"{name} is not said in SQL yet"
+        texts = f"SELECT bitShiftLeft(id, {TAG_BITS}) + {STRING} FROM {self._texts}"
+        return f"{column} IN ({texts} WHERE match(text, '{operand}'))"
 
     def _values(self, field: str, operand: Any) -> str:
         values: Iterable[Scalar] = operand

@@ -8,7 +8,7 @@ import numpy as np
 from engine.announcement import Announcement, document
 from engine.folded import Folded
 from engine.instants import format_instant
-from engine.kinship import Kinship, Told, told
+from engine.kinship import Kinship, Told, doer, told, why
 from engine.ruleset import RuleSet
 from engine.states import state_documents
 from engine.touchpoint import Identifier, Touchpoint
@@ -73,18 +73,18 @@ class _Chronicle:
 
     def _touchpoint(self, one: Told) -> Document:
         touch, void = one.touchpoint, self._known.void
-        why = "retracted" if void.get(one.position) else "never folded"
+        kind = "retracted" if void.get(one.position) else "never folded"
         by = void.get(one.position)
         return {
             "what": "touchpoint",
             **_named(one),
             "channel": touch.channel,
-            "actor": _actor(touch),
+            "actor": doer(touch),
             "stream": _identifier(touch.stream),
             "attributes": dict(touch.attributes),
             "counts": one.position not in void,
-            "void": why if one.position in void else None,
-            "retracted_by": _retraction(by) if by else None,
+            "void": kind if one.position in void else None,
+            "retracted_by": {**told(by), **why(by.touchpoint)} if by else None,
         }
 
     def _boundaries(self, first_at: str) -> Iterator[_Line]:
@@ -174,15 +174,6 @@ def _named(one: Told) -> Document:
     found = told(one)
     at = {"at": found.pop("occurred_at"), "recorded_at": found.pop("recorded_at")}
     return {**at, "position": found.pop("position"), **found}
-
-
-def _retraction(by: Told) -> Document:
-    touch = by.touchpoint
-    return {**told(by), "actor": _actor(touch), "reason": touch.attributes.get("reason")}
-
-
-def _actor(touch: Touchpoint) -> Document | None:
-    return {"kind": touch.actor.kind, "id": touch.actor.id} if touch.actor else None
 
 
 def _identifier(who: Identifier) -> Document:

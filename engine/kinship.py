@@ -225,7 +225,7 @@ def document(kin: Kinship, clear: Mapping[str, str] | None = None) -> Document:
             {
                 "identifiers": [named[one] for one in link.pair],
                 **told(kin.told[link.position]),
-                **_why(kin.told[link.position].touchpoint),
+                **why(kin.told[link.position].touchpoint),
                 "retracted": link.retracted,
                 "holds": holding.get(link.pair) == link,
             }
@@ -247,6 +247,17 @@ def told(item: Told) -> Document:
     }
 
 
+def why(touchpoint: Touchpoint) -> Document:
+    """Who says so, and for what reason, of what is mostly said by hand."""
+    return {"actor": doer(touchpoint), "reason": touchpoint.attributes.get("reason")}
+
+
+def doer(touchpoint: Touchpoint) -> Document | None:
+    """Who did it; None where nobody is named."""
+    actor = touchpoint.actor
+    return {"kind": actor.kind, "id": actor.id} if actor else None
+
+
 def shown(who: Identifier) -> str:
     """An identifier for people: its kind, and as much of its digest as tells it from others."""
     return f"{who.kind} {who.digest[:DIGITS]}"
@@ -264,11 +275,3 @@ def clear_by_digest(personal: Mapping[str, Sequence[str]], key: IdentifierKey) -
 def _named(who: Identifier, clear: Mapping[str, str] | None) -> Document:
     named = {"kind": who.kind, "digest": who.digest}
     return named if clear is None else {**named, "value": clear.get(who.digest)}
-
-
-def _why(link: Touchpoint) -> Document:
-    actor = link.actor
-    return {
-        "actor": {"kind": actor.kind, "id": actor.id} if actor else None,
-        "reason": link.attributes.get("reason"),
-    }

@@ -23,6 +23,7 @@ from engine.errors import (
     KeyFileExposed,
     KeyFileUnwritable,
     KeyMissing,
+    NotAStore,
 )
 
 DATABASE = "LEADLEDGER_DATABASE_URL"
@@ -39,6 +40,7 @@ WEBHOOK_URL = "LEADLEDGER_WEBHOOK_URL"
 WEBHOOK_SECRET = "LEADLEDGER_WEBHOOK_SECRET"
 WEBHOOK_INSECURE = "LEADLEDGER_WEBHOOK_INSECURE"
 
+_HEAD = b"SQLite format 3\0"  # of a database that is not empty
 DEFAULT_PHONE_REGION = "VN"
 DEFAULT_TOO_COMMON = 10
 DEFAULT_METRICS_HOST = "127.0.0.1"
@@ -73,6 +75,7 @@ class Settings:
         Raises:
             BadSetting, BadKey: A value cannot be used.
             KeyFileExposed, KeyFileDamaged, KeyMissing: So it is with the keys.
+            NotAStore: They are missing, and the file is no database that they could be of.
         """
         url = database_url(environ, database)
         file = _key_file(environ, url)
@@ -170,8 +173,17 @@ def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dic
         stored = {}
     for name in missing:
         if name not in stored:
+            _check_is_database(database)
             raise KeyMissing(name.replace("_", " "), _NAMES[name], file)
     return stored
+
+
+def _check_is_database(path: Path | None) -> None:
+    if path is None or not path.is_file() or not os.access(path, os.R_OK):
+        return
+    with path.open("rb") as file:
+        if not _HEAD.startswith(file.read(len(_HEAD))):
+            raise NotAStore(path, "no SQLite database")
 
 
 def _read_key_file(path: Path) -> dict[str, bytes]:

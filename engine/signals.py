@@ -127,6 +127,11 @@ def signals_of(histories: Histories, rules: RuleSet) -> NDArray[np.int64]:
     return signals
 
 
+def fields_of(rules: RuleSet) -> list[str]:
+    """The fields that the signals of a rule set ask about."""
+    return _terms(rules).fields
+
+
 def _signals(rules: RuleSet) -> str:
     return repr(rules.signals)  # which tells true from 1, where comparing does not
 

@@ -194,7 +194,7 @@ def test_a_database_that_cannot_be_is_refused(
 
 def test_a_file_that_is_no_database_is_told_so_and_no_keys_are_missed(tmp_path: Path):
     (tmp_path / "x.db").write_bytes(b"\x89PNG and so on")
-    for words in (["head"], ["audit", "verify"], ["leads"]):
+    for words in (["head"], ["audit", "verify"], ["leads"], ["import", "/dev/null"]):
         code, said = call(*words, "--db", tmp_path / "x.db")
         assert (code, "no SQLite database" in said, "key" in said) == (7, True, False), said
     assert [one.name for one in tmp_path.iterdir()] == ["x.db"]

@@ -218,7 +218,7 @@ def told(stack, broker, emitter_port):
         waiting = total(now, metrics.SINK_LAG.name)
         return (came, shown) == (SENT + AGAIN + BROKEN, SENT) and told >= SENT and not waiting
 
-    assert wait_until(through, seconds=180), "".join(map(stack.log, LASTING))
+    assert wait_until(through, seconds=60), "".join(map(stack.log, LASTING))
     return [samples(port) for port in asked]
 
 

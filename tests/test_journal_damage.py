@@ -259,26 +259,24 @@ def test_a_changed_attribute_is_found_with_lead_position_and_both_values(world):
     assert journal.verify(facts) == [Difference(bucket, ANN, 1, "attributes: bits", 8, 7)]
 
 
-@pytest.mark.parametrize("cut", [pl.DataFrame.head, lambda frame, n: pl.concat([frame, frame])])
-def test_attributes_that_are_not_those_of_the_touchpoints_are_found_and_not_read(world, cut):
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        (ATTRIBUTES, lambda frame: frame.head(1), "has 1 rows and should have 2"),
+        (ATTRIBUTES, lambda frame: pl.concat([frame] * 2), "has 4 rows and should have 2"),
+        (TOUCHES, where(1, attribute_at=-2), "has attributes below row 0"),
+    ],
+)
+def test_attributes_that_are_not_those_of_touchpoints_are_found_and_not_read(
+    world, kind, change, said
+):
     facts, journal = world
     bucket = bucket_with(journal, ANN)
-    forge(journal, bucket, ATTRIBUTES, lambda frame: cut(frame, 1))
+    forge(journal, bucket, kind, change)
     (difference,) = journal.verify(facts)
     assert (difference.bucket, difference.what) == (bucket, "files")
-    assert "rows and should have 2" in difference.journal
-    with pytest.raises(JournalDamaged, match="should have 2"):
-        Journal.open(journal.folder).read(bucket)
-
-
-def test_attributes_below_the_first_row_are_found_and_not_read(world):
-    facts, journal = world
-    bucket = bucket_with(journal, ANN)
-    below = pl.when(pl.col("position") == 1).then(-2).otherwise("attribute_at")
-    forge(journal, bucket, TOUCHES, lambda frame: frame.with_columns(attribute_at=below))
-    (difference,) = journal.verify(facts)
-    assert "has attributes below row 0" in difference.journal
-    with pytest.raises(JournalDamaged, match="below row 0"):
+    assert said in difference.journal
+    with pytest.raises(JournalDamaged, match=said):
         Journal.open(journal.folder).read(bucket)
 
 

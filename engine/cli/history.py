@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from engine.cli import output
-from engine.cli.kinship import shown
+from engine.cli.kinship import doer, shown
 from engine.cli.one_lead import asked, named, rules_of, seen_from, timed
 from engine.cli.options import as_json, reading
 from engine.cli.session import session
@@ -64,12 +64,8 @@ def _row(line: Document, zone: str) -> tuple[str, ...]:
     if line["what"] == "identifier":
         beside = f", joined with {shown(line['to'])}" if line["to"] else ""
         return (*recorded, f"+ {shown(line['identifier'])}{beside}", "", "", "", "")
-    kept = line["channel"], _who(line["actor"]), shown(line["stream"]), named(line)
+    kept = line["channel"], doer(line["actor"]), shown(line["stream"]), named(line)
     return (*recorded, _counting(line, zone), *kept)
-
-
-def _who(actor: Document | None) -> str:
-    return str(actor["id"] or actor["kind"]) if actor else ""
 
 
 def _counting(line: Document, zone: str) -> str:
@@ -79,7 +75,7 @@ def _counting(line: Document, zone: str) -> str:
     if by := line["retracted_by"]:
         known = f"#{by['position']}, {output.clock(by['recorded_at'], zone)}"
         why = f": {by['reason']}" if by["reason"] is not None else ""
-        return f"{line['type']} (retracted by {_who(by['actor']) or named(by)} at {known}{why})"
+        return f"{line['type']} (retracted by {doer(by['actor']) or named(by)} at {known}{why})"
     return f"{line['type']} ({line['void']})"
 
 

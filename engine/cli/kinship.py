@@ -135,15 +135,19 @@ def _common(common: Sequence[Document]) -> Iterator[Sequence[str]]:
 
 def _links(links: Sequence[Document], zone: str) -> Iterator[Sequence[str]]:
     for link in links:
-        actor = link["actor"] or {}
         yield (
             link["type"].removeprefix("identity_"),
             ", ".join(map(shown, link["identifiers"])),
             *_when(link, zone),
-            actor.get("id") or actor.get("kind") or link["source"],
+            doer(link["actor"]) or link["source"],
             "retracted" if link["retracted"] else "yes" if link["holds"] else "no",
             str(link["reason"] or "–"),
         )
+
+
+def doer(actor: Document | None) -> str:
+    """Who did it, for people; empty where nobody is named."""
+    return str(actor["id"] or actor["kind"]) if actor else ""
 
 
 def _by(touchpoint: Document | None) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engine.ruleset import RuleSet
     from engine.store.facts import Facts
 
-_HEAD = b"SQLite format 3\0"  # of a file that is not empty
 UNASKED: Mapping[str, Any] = {"rules": None, "as_of": None, "known_at": None}
 
 
@@ -175,18 +174,11 @@ class Session:
 
 
 def _check_there(database: Path | None) -> None:
-    """Miss a database before its keys are made, or missed."""
-    if database is None or (database.is_symlink() and not database.exists()):
-        return
-    from engine.errors import NotAStore, StoreMissing
+    """Miss a database before its keys are made."""
+    if database is not None and not database.exists() and not database.is_symlink():
+        from engine.errors import StoreMissing
 
-    if not database.exists():
         raise StoreMissing(database)
-    if database.is_file() and os.access(database, os.R_OK):
-        with database.open("rb") as file:
-            head = file.read(len(_HEAD))
-        if not _HEAD.startswith(head):
-            raise NotAStore(database, "no SQLite database")
 
 
 @contextmanager

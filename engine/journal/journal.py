@@ -23,7 +23,7 @@ from engine.journal.files import ATTRIBUTE_AT, ATTRIBUTES, KINDS, LEADS, TOUCHES
 from engine.journal.making import PER_BUCKET, extended
 from engine.progress import Progress, quiet
 from engine.ruleset import RuleSet
-from engine.signals import TEXT_FIELDS
+from engine.signals import TEXT_FIELDS, fields_of
 from engine.store.facts import Facts
 
 POSITION, EVENT_ID = "position", "event_id"
@@ -39,14 +39,8 @@ def journal_beside(path: Path) -> Path:
 
 def columns_folded(rule_sets: Iterable[RuleSet]) -> frozenset[str]:
     """The columns that folding and segments read under some rule sets."""
-    conditions = (
-        condition
-        for rules in rule_sets
-        for signal in rules.signals
-        for group in (signal.conditions, *signal.any)
-        for condition in group
-    )
-    asked = {TEXT_FIELDS[one.field] for one in conditions if one.field in TEXT_FIELDS}
+    fields = {field for rules in rule_sets for field in fields_of(rules)}
+    asked = {TEXT_FIELDS[field] for field in fields if field in TEXT_FIELDS}
     return frozenset(asked.union(_FOLDED))
 
 
