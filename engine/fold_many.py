@@ -21,6 +21,7 @@ CARRIED = np.dtype(  # what a lead takes over a boundary besides its state
         ("run", "<i8", (MAX_CLOCKS,)),
     ]
 )
+TOUCHES_PER_VISIT = 4  # to begin with: room that turns out too small is made anew, and copied
 
 
 class Work(NamedTuple):
@@ -51,7 +52,8 @@ def fold_on(
     memory["since"] = span[0]
     source = histories.touches, histories.attributes, histories.attribute_at, lookups
     leads = histories.starts, steps, scratch, work.states, work.carried, memory
-    entries, runs, lead = work.entries, work.runs, 0
+    room, lead = len(histories.touches) // TOUCHES_PER_VISIT, 0
+    entries, runs = (_with_room(some, len(some) + room) for some in (work.entries, work.runs))
     while lead < len(steps):
         entries = _with_room(entries, memory["entry_count"][0] + steps[lead])
         runs = _with_room(runs, memory["run_count"][0] + steps[lead] * rules["clock_count"])

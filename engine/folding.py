@@ -15,8 +15,7 @@ def fold(histories: Histories, book: Book, as_of: int) -> Folded:
     eras = book.folded_by(as_of)
     work, rules = fold_all(histories, eras, as_of), eras[-1].rules
     signals = signals_of(histories, rules)
-    at = np.ascontiguousarray(histories.touches["occurred_at"])
-    items = TouchItems(histories.starts, at, signals.view(np.uint64))
+    items = TouchItems(histories.starts, histories.occurred_at, signals.view(np.uint64))
     return Folded(
         histories=histories,
         eras=eras,

@@ -61,15 +61,18 @@ def collect(
     There must be room for all its touches and entries. Returns how many items there are, and
     what `since` is for one yet to come.
     """
-    entry, count, since = 0, 0, 0
+    entry, count, since, relevant = 0, 0, 0, funnel.relevant
     for touch in range(touches.starts[lead], touches.starts[lead + 1]):
         at, signals = touches.at[touch], touches.signals[touch]
         if at > as_of:
             break
         before, here = since, count
-        if signals & funnel.relevant != 0:
-            put(into[count], at, served(funnel.steps, signals), signals, since)
+        if signals & relevant != 0:
+            steps = served(funnel.steps, signals)
+            put(into[count], at, steps, signals, since)
             count += 1
+            if steps & 1 != 0:
+                relevant = funnel.relevant_after_entry
         if funnel.order == STRICT and (funnel.universe == 0 or signals & funnel.universe != 0):
             since = here
         while entry < len(entries) and entries[entry]["after"] == touch:
@@ -81,6 +84,8 @@ def collect(
                 earliest = before if item["move"] == 0 else since
                 put(into[count], item["entered"], steps, NO_SIGNAL, earliest)
                 count += 1
+                if steps & 1 != 0:
+                    relevant = funnel.relevant_after_entry
     return count, since
 
 

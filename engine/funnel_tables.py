@@ -43,6 +43,7 @@ class FunnelTable(NamedTuple):
     window_us: int  # NEVER: not set
     timed: bool  # attempts can be open
     relevant: np.uint64  # the signals of steps and exclusions
+    relevant_after_entry: np.uint64
     universe: np.uint64  # 0: all touches
     steps: NDArray[np.void]  # STEP
     entered: NDArray[np.int64]  # track, stage: bit k: entering it serves step k, from 0
@@ -59,12 +60,15 @@ def table(rules: RuleSet, funnel: Funnel) -> FunnelTable:
     for k, (bit, track, stage, _) in enumerate(steps):
         if not bit:
             entered[track, stage] |= 1 << k
+    entered_once = funnel.order == "ordered" and funnel.entry == "first"
+    after_entry = (*(steps[1:] if entered_once else steps), *exclusions)
     return FunnelTable(
         order=_ORDERS[funnel.order],
         entry=_ENTRIES[funnel.entry],
         window_us=_or_never(funnel.window_us),
         timed=funnel.limits_time,
         relevant=_union(row[0] for row in (*steps, *exclusions)),
+        relevant_after_entry=_union(row[0] for row in after_entry),
         universe=_union(bits[name] for name in funnel.universe),
         steps=np.array(steps, STEP),
         entered=entered,

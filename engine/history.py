@@ -10,6 +10,7 @@ Reading is joining and viewing; nothing is decoded.
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import ref
 
@@ -87,6 +88,11 @@ class Histories:
     event_id_size: NDArray[np.int64]
     strings: Strings
     numbers: NDArray[np.int64] = field(default_factory=_none)  # n; of the leads, in the store
+
+    @cached_property
+    def occurred_at(self) -> NDArray[np.int64]:
+        """When each touch happened, side by side: microseconds, UTC."""
+        return np.ascontiguousarray(self.touches["occurred_at"])
 
     def event_id(self, touch: int) -> str:
         """The event id of one touch."""

@@ -52,7 +52,7 @@ def standing_of(folded: Folded) -> Standing:
 
 def members(standing: Standing, rules: RuleSet, as_of: int) -> Flags:
     """n x segments: which leads are in which segment at an instant."""
-    flags = np.ones((len(standing.seen), len(rules.segments)), np.bool_)
+    flags = np.ones((len(standing.seen), len(rules.segments)), np.bool_, order="F")
     for index, segment in enumerate(rules.segments):
         for part in _parts(standing, rules, segment, as_of):
             flags[:, index] &= part

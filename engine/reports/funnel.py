@@ -150,7 +150,7 @@ def _mask(attempts: Attempts, bar: Bar) -> Flags:
 
 
 def _count(attempts: Attempts, kind: str, step: int = 1) -> int:
-    return int(_mask(attempts, Bar(kind, step)).sum())
+    return int(np.count_nonzero(_mask(attempts, Bar(kind, step))))
 
 
 def _figures(attempts: Attempts, rules: RuleSet) -> dict[str, Any]:

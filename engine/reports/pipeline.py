@@ -107,7 +107,7 @@ def _stage(cases: Cases, at: int, value: dict[str, int]) -> dict[str, Any]:
         "stage": stage.name,
         "label": dict(stage.label),
         "kind": stage.kind,
-        "count": int(here.sum()),
+        "count": int(np.count_nonzero(here)),
         "value": value,
         "weighted": _weighted(value, stage),
         "age": statistics(cases.age[here]),
@@ -116,12 +116,13 @@ def _stage(cases: Cases, at: int, value: dict[str, int]) -> dict[str, Any]:
 
 
 def _ends(cases: Cases, which: Flags) -> dict[str, Any]:
-    won, lost = int((cases.won & which).sum()), int((cases.lost & which).sum())
+    winners = cases.won & which
+    won, lost = (int(np.count_nonzero(some)) for some in (winners, cases.lost & which))
     return {
         "won": won,
         "lost": lost,
         "win_rate": won / (won + lost) if won + lost else None,
-        "time_to_won": statistics(cases.cycle[cases.won & which]),
+        "time_to_won": statistics(cases.cycle[winners]),
     }
 
 

@@ -22,7 +22,8 @@ class Spans:
 
     def __getitem__(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Spans":
         """Those that a mask, or indexes, name."""
-        return Spans(self.us[which], self.days[which])
+        rows = np.flatnonzero(which) if which.dtype == np.bool_ else which
+        return Spans(self.us.take(rows), self.days.take(rows))
 
 
 def spans(begun: pl.Series, ended: pl.Series, zone: str, which: NDArray[np.bool_]) -> Spans:

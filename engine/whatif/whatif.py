@@ -193,8 +193,10 @@ class WhatIf:
         """
         largest = _largest(self.source)
         few = _first_leads(self.source.read(largest[0], self.question.columns), FEW)
-        self._report_few(few)  # loads what is compiled
-        least = _seconds(lambda: self._report_few(few))
+        found = Found(self.question, FEW)
+        found.add(self.question(few))  # loads what is compiled, and so does reporting
+        self._report(found)
+        least = _seconds(lambda: self._report(found))
         took = _seconds(lambda: self._fold(largest))
         reporting = _seconds(lambda: self._report(self._found))
         times = self._touchpoints / max(1, self._found.touchpoints)
@@ -224,11 +226,6 @@ class WhatIf:
         for share in bulk.results(self.source, self.question, HERE, buckets):
             self._found.add(share)
         self._folded = buckets
-
-    def _report_few(self, histories: Histories) -> None:
-        found = Found(self.question, len(histories.leads))
-        found.add(self.question(histories))
-        self._report(found)
 
     def _report(self, found: Found) -> None:
         outcome = found.outcome(self.source.strings)

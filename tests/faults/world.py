@@ -1,8 +1,8 @@
 """What is sent: families of leads that tell random histories, each touchpoint several times.
 
 A family is made from its number alone, so that whoever checks makes it again instead of
-remembering it. Among the copies are other tellings of a touchpoint, ids that are used twice,
-and messages that nobody can accept.
+remembering it; those of a short run are remembered all the same. Among the copies are other
+tellings of a touchpoint, ids that are used twice, and messages that nobody can accept.
 """
 
 from collections import Counter, defaultdict
@@ -62,6 +62,7 @@ class World:
     seed: int
     now: int  # when the run began: microseconds, UTC
 
+    @lru_cache(1_000)  # noqa: B019 - a run has one world
     def family(self, number: int) -> list[Said]:
         """What is told of one family, in the order of a first telling."""
         random = Random(f"{self.seed} {number}")
