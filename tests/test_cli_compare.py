@@ -93,14 +93,18 @@ def test_the_tables_say_what_differs_and_what_did_it(store):
         "figure before after because of".split(),
         "funnel.sale.2 0 1 #3".split(),
         "pipeline.life.hot.leads 1 0 #3".split(),
+        "pipeline.life.hot.won 0 1 #3".split(),
+        "pipeline.life.won 0 1 #3".split(),
         "pipeline.life.won.leads 0 1 #3".split(),
         "pipeline.life.won.value.VND – 1.23 M VND #3".split(),
+        "pipeline.life.won.won 0 1 #3".split(),
         f"Leads that differ {between}: 1".split(),
         "lead figure before after because of".split(),
         f"{name} clock.answer running: 2026-03-01 08:00:00 – …, due 2026-03-02 08:00:00 "
         "met: 2026-03-01 08:00:00 – 2026-03-01 09:00:00, due 2026-03-02 08:00:00 #3".split(),
         "funnel.sale to step 1, entered 2026-03-01 08:00:00 "
         "to step 2, entered 2026-03-01 08:00:00 #3".split(),
+        "outcome.life – won #3".split(),
         "stage.life hot won #3".split(),
         "touchpoints 1 2 #3".split(),
         "value – 1.23 M VND #3".split(),

@@ -38,6 +38,28 @@ when = { signal = "ask" }
 to = "visitor"
 when = { signal = "view" }
 """
+SALES = (
+    RULES
+    + """
+[[track.stage]]
+name = "won"
+kind = "won"
+[[track.move]]
+to = "won"
+from = ["visitor", "hot"]
+when = { signal = "buy" }
+[[signal]]
+name = "buy"
+type = "won"
+[[funnel]]
+name = "sale"
+window = "5h"
+[[funnel.step]]
+signal = "view"
+[[funnel.step]]
+enters = "life.won"
+"""
+)
 DEARER = RULES.replace("points = 8", "points = 9")
 CALLS = RULES.replace('"price_asked"', '"call_connected"')
 EVENING = parse_instant("2026-03-01T20:00:00Z")
@@ -161,6 +183,44 @@ def test_two_retractions_of_one_touchpoint_are_named_together(store):
     store.tell(said("e-2", "page_viewed", AN, hour=1), said("e-3", "price_asked", AN, hour=2))
     store.tell(retracting("e-4", "e-3"), retracting("e-5", "e-3"))
     assert of_lead(compared(store, 3, 5), AN)["stage.life"] == ("hot", "visitor", [4, 5])
+
+
+def test_where_a_lead_has_been_counts_for_how_often_that_is_won(store):
+    store.publish(SALES)
+    store.tell(said("e-3", "page_viewed", AN, hour=1), said("e-4", "price_asked", AN, hour=2))
+    store.tell(said("e-5", "won", AN, hour=3))
+    store.tell(retracting("e-6", "e-4"))
+
+    assert of_all(compared(store, 4, 5)) == {
+        "pipeline.life.hot.leads": (1, 0, [5]),
+        "pipeline.life.won.leads": (0, 1, [5]),
+        "pipeline.life.won": (0, 1, [5]),
+        "pipeline.life.visitor.won": (0, 1, [5]),
+        "pipeline.life.hot.won": (0, 1, [5]),
+        "pipeline.life.won.won": (0, 1, [5]),
+        "funnel.sale.2": (0, 1, [5]),
+        "funnel.sale.2.dropped": (1, 0, [5]),
+    }
+    assert of_lead(compared(store, 4, 5), AN)["outcome.life"] == (None, "won", [5])
+    assert of_all(compared(store, 5, 6)) == {"pipeline.life.hot.won": (1, 0, [6])}
+
+
+def test_an_attempt_that_may_still_go_on_is_told_from_one_that_is_over(store):
+    store.publish(SALES)
+    store.tell(said("e-3", "page_viewed", AN, hour=1), said("e-4", "page_viewed", BINH, hour=18))
+
+    of_everybody = of_all(compared(store, 2, 4))
+    (then, now, _) = of_lead(compared(store, 2, 4), AN)["funnel.sale"]
+
+    assert of_everybody == {
+        "leads": (0, 2, [3, 4]),
+        "pipeline.life.visitor.leads": (0, 2, [3, 4]),
+        "funnel.sale.1": (0, 2, [3, 4]),
+        "funnel.sale.2.dropped": (0, 1, [3]),
+        "funnel.sale.2.immature": (0, 1, [4]),
+    }
+    over = {"entered": at(1), "depth": 1, "of": 2, "excluded": False, "open": False}
+    assert (then, now) == (None, [over])
 
 
 def test_a_touchpoint_that_names_two_leads_joins_them(store):

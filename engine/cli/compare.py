@@ -157,7 +157,8 @@ class _Drawn:
                 return f"{one['state']}: {self._clock(one['started'])} – {ended}{due}"
             case "funnel":
                 how_far = "excluded" if one["excluded"] else f"to step {one['depth']}"
-                return f"{how_far}, entered {self._clock(one['entered'])}"
+                is_open = {True: ", open", False: ", dropped", None: ""}[one["open"]]
+                return f"{how_far}{is_open}, entered {self._clock(one['entered'])}"
         return str(one)
 
     def _clock(self, instant: str) -> str:
