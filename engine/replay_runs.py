@@ -12,6 +12,7 @@ from typing import Final
 from engine.errors import NoRunFits, NoSuchRun, RunBusy, RunUnfit, SeveralRuns
 from engine.projections.database import Models
 from engine.projections.runs import (
+    DROPPED,
     PAUSED,
     PROMOTED,
     READY,
@@ -45,9 +46,14 @@ def standing(facts: Facts, models: Models) -> list[Run]:
     return [_seen(models, _borne_out(run, told)) for run in stored]
 
 
-def in_force(every: Sequence[Run], rules_id: str) -> int | None:
-    """The number of the run by which rules that are in force now came to be so, if one was."""
-    promoted = [run for run in every if (run.state, run.rules_id) == (PROMOTED, rules_id)]
+def in_force(every: Sequence[Run], told: Sequence[Publication], rules_id: str) -> int | None:
+    """The number of the run by which rules that are in force now came to be so, if one was.
+
+    Also of one that has let go of what it replaced since. `told` is the rule book.
+    """
+    ends = [run for run in every if run.state in (PROMOTED, DROPPED) and run.entry]
+    ids = [(run.rules_id, told[run.entry - 1].rules_id) for run in ends]
+    promoted = [run for run, both in zip(ends, ids, strict=True) if both == (rules_id, rules_id)]
     return max(promoted, key=lambda run: run.entry).number if promoted else None
 
 

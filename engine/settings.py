@@ -179,11 +179,16 @@ def _stored_keys(url: str, file: Path | None, given: Mapping[str, bytes]) -> dic
 
 
 def _check_is_database(path: Path | None) -> None:
-    if path is None or not path.is_file() or not os.access(path, os.R_OK):
+    if path is None or not os.access(path, os.R_OK):
+        return
+    if path.is_dir():
+        raise NotAStore(path, "a folder")
+    if not path.is_file():
         return
     with path.open("rb") as file:
-        if not _HEAD.startswith(file.read(len(_HEAD))):
-            raise NotAStore(path, "no SQLite database")
+        head = file.read(len(_HEAD))
+    if head != _HEAD:
+        raise NotAStore(path, "no SQLite database" if head else "an empty file")
 
 
 def _read_key_file(path: Path) -> dict[str, bytes]:

@@ -200,6 +200,15 @@ def test_a_file_that_is_no_database_is_told_so_and_no_keys_are_missed(tmp_path: 
     assert [one.name for one in tmp_path.iterdir()] == ["x.db"]
 
 
+@pytest.mark.parametrize("command", ["head", "import /dev/null"])
+def test_a_folder_or_an_empty_file_is_told_so_and_no_keys_are_missed(tmp_path: Path, command: str):
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "empty.db").touch()
+    for name, what in (("folder", "is a folder"), ("empty", "is an empty file")):
+        code, said = call(*command.split(), "--db", tmp_path / f"{name}.db")
+        assert (code, what in said, "key" in said) == (7, True, False), said
+
+
 def test_who_only_reads_leaves_nothing_where_there_is_no_database(tmp_path: Path):
     code, said = call("head", "--db", tmp_path / "none" / "x.db")
     assert code == 7

@@ -90,6 +90,23 @@ def test_of_those_promoted_one_after_another_the_one_in_force_is_marked(run, fol
     assert run("replay", "list").stdout.count("promoted, in force") == 1
 
 
+def test_a_replay_that_let_go_of_what_it_replaced_is_in_force_still_and_one_reverted_is_not(
+    run, folder
+):
+    run("replay", "start", str(folder / "other.toml"))
+    run("replay", "promote")
+    run("replay", "drop")
+    assert [(one["state"], one["in_force"]) for one in listed(run)] == [("dropped", True)]
+    run("replay", "start", str(folder / "third.toml"))
+    run("replay", "promote")
+    run("replay", "revert")
+    run("replay", "drop")
+    assert [(one["state"], one["in_force"]) for one in listed(run)] == [
+        ("dropped", True),
+        ("dropped", False),
+    ]
+
+
 def test_rules_can_be_named_by_the_beginning_of_an_id_or_as_they_ship(run, folder):
     run("replay", "start", str(folder / "other.toml"))
     run("replay", "drop")

@@ -74,3 +74,12 @@ def test_every_lead_known_at_a_position_is_what_it_was_then(told):
     for lead in leads:
         show = ("lead", "show", lead["lead"], "--json")
         assert run(*show, *known, *where) == run(*show, *half, *where)
+
+
+def test_a_position_that_is_not_reached_yet_is_told_and_means_the_last(told):
+    half, _, where = told
+    asked = ("pipeline", "--json", "--known-at", "#99999", *half, *where)
+    done = CliRunner().invoke(cli, asked)
+    last = run("head", *half).strip()
+    assert f"#99999 is not reached yet: the last position is #{last}" in done.stderr
+    assert done.stdout == run("pipeline", "--json", *half, *where)

@@ -65,7 +65,7 @@ def test_a_key_of_the_environment_outweighs_the_file_and_is_not_written_to_it(da
 
 
 def test_a_database_without_its_keys_is_given_no_others(database):
-    database.touch()
+    database.write_bytes(b"SQLite format 3\0")
     with pytest.raises(KeyMissing, match=r"leads\.db\.keys.*LEADLEDGER_IDENTIFIER_KEY"):
         Settings.load({}, url(database))
     assert [database] == list(database.parent.iterdir())

@@ -307,6 +307,14 @@ def test_nothing_but_the_journal_is_written(world):
     assert written() == before
 
 
+def test_what_cannot_be_compared_is_told_beside_every_form(world):
+    for form in ((), ("--csv",), ("--json",)):
+        result = world.run("replay", "diff", "aida", "--against", "seven_steps", *form)
+        assert result.exit_code == 0
+        assert "only in aida, and not compared: " in result.stderr
+        assert "so nothing of a lead is compared" in result.stderr
+
+
 def test_csv_has_a_row_for_each_lead_and_difference(world):
     asked = ("--against", world.rules(), "--as-of", DAYS[4], "--csv")
     result = world.run("replay", "diff", world.rules(FEWER_POINTS), *asked)

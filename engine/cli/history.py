@@ -33,11 +33,16 @@ def history_of_lead(lead: str, as_json: bool, **where: Any) -> None:
         $ leadledger lead history email:an@example.vn
         $ leadledger lead history email:an@example.vn --known-at 2026-03-01 --json
     """
+    from engine.errors import NotYet
+    from engine.instants import format_instant
+
     with session(where["db"]) as opened:
         number, view = asked(opened, lead, where)
         from engine import audit
 
         lines = audit.history(opened.facts, number, view)
+    if all(line["what"] != "touchpoint" for line in lines):
+        raise NotYet(format_instant(view.as_of), view.known_at)
     if as_json:
         output.emit(lines)
         return

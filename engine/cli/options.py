@@ -54,6 +54,8 @@ class KnownAt(click.ParamType["Position | int | date"]):
         digits = value.removeprefix("#")
         if digits.isascii() and digits.isdigit() and len(digits) <= POSITION_DIGITS:
             return Position(digits)
+        if value.startswith(("#", "-")):
+            self.fail(f"'{value}' is no position: they count from #0 on", param, ctx)
         try:
             return Instant().convert(value, param, ctx)
         except click.BadParameter as error:

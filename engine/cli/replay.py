@@ -116,7 +116,8 @@ def list_replays(db: str | None, as_json: bool) -> None:
 
     with session(db) as opened:
         runs, rules = standing(opened.facts, opened.models), opened.rules_in_force
-    live, zone = in_force(runs, rules.id), rules.zone
+        live = in_force(runs, opened.facts.rule_book(), rules.id)
+    zone = rules.zone
     found = [{**_document(run), "in_force": run.number == live} for run in runs]
     if as_json:
         output.emit(found)

@@ -140,7 +140,10 @@ class Session:
         if asked is None:
             return None
         if isinstance(asked, Position):
-            return min(int(asked), self.facts.head())
+            head = self.facts.head()
+            if asked > head:
+                note(f"#{asked} is not reached yet: the last position is #{head}")
+            return min(int(asked), head)
         if isinstance(asked, date):
             zone = self.rules_in_force.zone
             day, asked = asked, start_of(asked, zone)

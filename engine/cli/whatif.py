@@ -127,6 +127,7 @@ def diff_command(rules: str, db: str | None, as_json: bool, **asked: Any) -> Non
         raise click.UsageError("--json and --csv are two forms: give one of them.")
     with session(db) as opened:
         source, outcome = _compared(opened, rules, asked)
+        _note_what_is_not_compared(outcome)
         if asked["as_csv"]:
             _write_csv(outcome, source)
         elif as_json:
@@ -191,6 +192,15 @@ def _told(preview: "Preview") -> str:
     )
 
 
+def _note_what_is_not_compared(outcome: "Outcome") -> None:
+    shared = outcome.question.shared
+    for name, some in zip(_names(outcome), (shared.before, shared.after), strict=True):
+        if some:
+            output.note(output.plain(f"only in {name}, and not compared: {', '.join(some)}"))
+    if not (shared.scores or shared.tracks or shared.clocks or shared.segments):
+        output.note("so nothing of a lead is compared; `leadledger leads --rules` shows each side")
+
+
 def _write_json(outcome: "Outcome", source: "Journal | Stored") -> None:
     """One document; its leads are written as they are made."""
     import msgspec
@@ -221,10 +231,6 @@ def _draw(outcome: "Outcome", source: "Journal | Stored", limit: int) -> None:
     found, names = summary(outcome), _names(outcome)
     differ, zone = found["differing"], outcome.question.before.at(outcome.question.as_of).zone
     click.echo(f"{differ:,} of {found['leads']:,} leads differ")
-    for name, side in zip(names, ("only_before", "only_after"), strict=True):
-        if found[side]:
-            listed = ", ".join(found[side])
-            click.echo(output.plain(f"only in {name}, and not compared: {listed}"))
     if differ:
         _draw_counts(found)
         title = f"leads that differ · times in {zone}"
