@@ -262,7 +262,7 @@ def test_known_at_takes_a_position_an_instant_and_a_date(run):
     at = document(run("lead", "identity", CARD, "--json"))["strong"][1]["joined"]["recorded_at"]
     assert [joined(known) for known in ("2", "3", "5", "999999999999999", at)] == [2, 3, 3, 3, 3]
     assert joined("2099-01-01T00:00:00+07:00") == joined("2099-01-01") == 3
-    for known in ("1", "0", "2020-01-01", "1577836800000000", "-5"):
+    for known in ("1", "0", "2020-01-01", "1577836800000000"):
         code, said = joined(known)
         assert (code, "known of this lead at position" in said) == (4, True), known
 
