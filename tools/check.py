@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent  # unresolved: the environment's, not the interpreter's
 PYTEST = (sys.executable, "-m", "pytest", "-n", "2")
 USAGE, INTERRUPTED = 2, 130
+# Tests start Python hundreds of times: modules are compiled once, and out of the sources' way.
+KEPT = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(BIN.parent / "pycache")}
 _PROGRESS = re.compile(r"^[.sxXFE]+ *(\[ *\d+%\])?$|^bringing up nodes|^\d+ workers? \[|^$")
 
 
@@ -72,7 +74,7 @@ def run(part: Part) -> bool:
     outcome = subprocess.run(
         [str(word) for word in part.command],
         cwd=ROOT,
-        env=os.environ | part.environment,
+        env=os.environ | KEPT | part.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

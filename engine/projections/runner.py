@@ -16,7 +16,6 @@ from engine import metrics
 from engine.book import Book
 from engine.crash import reached
 from engine.errors import StoreLocked
-from engine.folding import fold
 from engine.progress import Progress, quiet
 from engine.projections import generations
 from engine.projections.database import Models
@@ -100,6 +99,8 @@ def derive_leads(
 ) -> Tables:
     """The rows of some leads, by number: the one way from facts to rows, stored or not."""
     histories = facts.histories(leads, known_at)
+    from engine.folding import fold  # takes longer to load than readers wait, if nothing is due
+
     return derived(fold(histories, book, as_of), histories.numbers, projections)
 
 

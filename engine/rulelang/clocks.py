@@ -83,9 +83,9 @@ def _country(node: Node) -> str:
 
 @functools.cache
 def _countries() -> tuple[str, ...]:
-    import holidays  # slow to load, and few rule sets ask for it
+    from holidays.registry import EntityLoader  # few rule sets ask for it
 
-    return tuple(holidays.list_supported_countries())
+    return tuple(EntityLoader.get_country_codes())  # list_supported_countries loads each of them
 
 
 @functools.cache
