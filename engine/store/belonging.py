@@ -6,6 +6,7 @@ others on it, by what joins them, and by who a cookie or click belonged to at th
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -104,9 +105,7 @@ class Gathered:
         self._live = _NOW if known_at is None else _THEN
         self._whole: set[int] = set()  # identifiers of whom all is added
         self._seen: set[int] = set()  # positions of rows of other streams
-        self._streams: list[int] = []
-        self._positions: list[int] = []
-        self._rows: list[bytes] = []
+        self._rows: list[tuple[int, int, bytes]] = []  # stream, position, packed
         self._names: Names | None = None
         self._packed: Packed | None = None
 
@@ -132,20 +131,23 @@ class Gathered:
     def packed(self) -> Packed:
         """The touchpoints."""
         if self._packed is None:
-            self._packed = Packed(self._rows)
+            self._packed = Packed([*map(itemgetter(2), self._rows)])
         return self._packed
 
     @property
     def positions(self) -> Numbers:
         """Of each touchpoint."""
-        return np.fromiter(self._positions, np.int64)
+        return self._numbers(1)
 
     @property
     def names(self) -> Names:
         """Whom they name."""
         if self._names is None:
-            self._names = Names.of(np.fromiter(self._streams, np.int64), self.packed)
+            self._names = Names.of(self._numbers(0), self.packed)
         return self._names
+
+    def _numbers(self, column: int) -> Numbers:
+        return np.fromiter(map(itemgetter(column), self._rows), np.int64, len(self._rows))
 
     def _select(self, statement: str, asked: Collection[int]) -> Sequence[tuple[int, int, bytes]]:
         if not asked:
@@ -160,10 +162,7 @@ class Gathered:
 
     def _add(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
         if rows:
-            streams, positions, packed = zip(*rows, strict=True)
-            self._streams += streams
-            self._positions += positions
-            self._rows += packed
+            self._rows += rows
             self._names = self._packed = None
 
 
