@@ -83,6 +83,7 @@ def identifiers_beginning(connection: Connection, text: str) -> Numbers:
     return _numbers(rows)
 
 
+@without_collecting()  # until its rows are gone too
 def histories(
     connection: Connection,
     strings: Strings,
@@ -97,8 +98,7 @@ def histories(
     asked = lead_numbers(connection) if leads is None else np.unique(leads)
     upto = last_position(connection) if known_at is None else known_at
     people = People(connection, upto, too_common)
-    with without_collecting():
-        owners, found = gather(connection, people, asked, known_at, strings)
+    owners, found = gather(connection, people, asked, known_at, strings)
     order = np.argsort(owners, kind="stable")
     order = order[np.isin(owners[order], asked)]
     numbers, begins = np.unique(owners[order], return_index=True)
